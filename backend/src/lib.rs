@@ -1,1 +1,3 @@
-//! Placeholder while dependencies build.
+//! Fast-Flow's server. Rooms on floors: imports point downstairs only (`tests/floor_plan.rs` checks it).
+
+pub mod domain;
