@@ -1,0 +1,422 @@
+//! One run from its place in the queue to its container's first breath.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastflow_shared::{ErrorType, Phase, RunStatus};
+use tokio::time::Instant;
+
+use super::admission::Place;
+use super::live::Live;
+use super::pump::Tap;
+use super::workspace::{APP, HOME, TMP, Workspace};
+use super::{Runs, Step};
+use crate::domain::clock::Millis;
+use crate::domain::env::{Merged, Source};
+use crate::domain::outcome::{Outcome, StopReason};
+use crate::domain::run::Event;
+use crate::engine::{
+    Attachment, ContainerId, ContainerSpec, Engine, EngineError, Image, Job, Kind, Limits, Mount, OutputStream,
+};
+use crate::environments::{CA_MOUNT, EnvironmentError, Inputs, Prepared};
+use crate::store::{Facts, RunRow, UsedEnvironment};
+
+/// First pause before Docker is asked again; it doubles up to [`MAX_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// Longest pause before Docker is asked again.
+const MAX_PAUSE: Duration = Duration::from_secs(15);
+
+/// Drives one run.
+pub struct Driver {
+    pub(super) runs: Runs,
+    pub(super) live: Arc<Live>,
+    pub(super) row: RunRow,
+}
+
+/// Why a run did not come to start.
+pub(super) enum NotStarted {
+    /// It was asked to stop before.
+    Stopped(StopReason),
+    /// It cannot be started.
+    Failed(Outcome, Option<String>),
+    /// The server shuts down; the row stays PENDING and is queued again at the next start.
+    Left,
+}
+
+/// A container that works.
+pub(super) struct Begun {
+    pub container: ContainerId,
+    /// Its live output; `None` when it must be found first.
+    pub output: Option<OutputStream>,
+    pub tap: Tap,
+    /// When it was started.
+    pub started_at: Option<Millis>,
+}
+
+impl NotStarted {
+    pub(super) fn failed(kind: ErrorType, message: impl Into<String>) -> Self {
+        Self::Failed(Outcome::failed(kind, message), None)
+    }
+}
+
+impl Driver {
+    pub(super) fn new(runs: Runs, live: Arc<Live>, row: RunRow) -> Self {
+        Self { runs, live, row }
+    }
+
+    /// From the queue to the end.
+    pub async fn from_the_beginning(self, place: Option<Place>) {
+        let mut place = place;
+        match self.begin(&mut place).await {
+            Ok(begun) => self.follow_to_the_end(begun).await,
+            Err(not_started) => self.end_unstarted(not_started).await,
+        }
+        self.runs.inner.live.remove(self.live.run);
+        // The slot is free only now, when nothing of the run is left.
+        drop(place);
+    }
+
+    async fn begin(&self, place: &mut Option<Place>) -> Result<Begun, NotStarted> {
+        self.wait_for_its_time().await?;
+        let place = place.get_or_insert_with(|| self.runs.inner.admission.enter_always(self.live.run));
+        self.live.set_phase(Phase::Queued);
+        self.unless_stopped(place.admitted()).await?;
+
+        self.live.set_phase(Phase::Preparing);
+        self.runs.changed(&self.live, RunStatus::Pending);
+        let image = self.unless_stopped(self.image()).await??;
+        let prepared = self.unless_stopped(self.environment(&image)).await??;
+        self.runs.inner.options.steps.reach(Step::EnvironmentReady).await;
+
+        self.live.set_phase(Phase::Starting);
+        let env = self.variables().await?;
+        let workspace = self.workspace().await?;
+        let spec = self.spec(&image, &prepared, &workspace);
+        let job = job(&self.runs, &self.row, &prepared, env);
+        let permit = self.unless_stopped(self.runs.inner.starting.acquire()).await?;
+        let begun = self.start_container(&spec, &job).await;
+        drop(permit);
+        begun
+    }
+
+    /// Waits until a retry is due. Holds no slot.
+    async fn wait_for_its_time(&self) -> Result<(), NotStarted> {
+        let Some(due) = self.row.spec.not_before else { return Ok(()) };
+        loop {
+            let wait = due.seconds_since(self.runs.inner.rooms.clock.now());
+            if wait <= 0.0 {
+                return Ok(());
+            }
+            self.live.set_phase(Phase::Waiting);
+            // In slices, so that a clock that is set does not make it wait for the old time.
+            let slice = Duration::from_secs_f64(wait.min(30.0));
+            self.unless_stopped(tokio::time::sleep(slice)).await?;
+        }
+    }
+
+    /// Waits for `work` unless the run is stopped or the server shuts down first.
+    async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, NotStarted> {
+        tokio::select! {
+            biased;
+            reason = self.live.stopped() => Err(NotStarted::Stopped(reason)),
+            () = self.runs.closing() => Err(NotStarted::Left),
+            done = work => Ok(done),
+        }
+    }
+
+    async fn image(&self) -> Result<Image, NotStarted> {
+        let runs = &self.runs;
+        let mut known = runs.inner.image.lock().await;
+        if let Some(image) = &*known {
+            return Ok(image.clone());
+        }
+        let engine = &runs.inner.rooms.engine;
+        let image = self.patiently(|| engine.ensure_image(&runs.inner.options.image)).await.map_err(|e| docker(&e))?;
+        *known = Some(image.clone());
+        Ok(image)
+    }
+
+    async fn environment(&self, image: &Image) -> Result<Prepared, NotStarted> {
+        let rooms = &self.runs.inner.rooms;
+        let folder = self.code_folder();
+        let python = rooms.catalog.pipeline(&self.row.spec.pipeline_name).and_then(|p| p.settings.python_version.clone());
+        let inputs = tokio::task::spawn_blocking(move || Inputs::read(&folder, python))
+            .await
+            .map_err(std::io::Error::other)
+            .flatten()
+            .map_err(|error| NotStarted::failed(ErrorType::Dependency, format!("The requirements cannot be read: {error}.")))?;
+        let deadline = Instant::now() + self.runs.inner.options.docker_patience;
+        let mut pause = FIRST_PAUSE;
+        let prepared = loop {
+            match rooms.environments.prepare(&inputs, image).await {
+                Err(error)
+                    if matches!(&*error, EnvironmentError::Engine(e) if e.is_unavailable())
+                        && Instant::now() + pause < deadline =>
+                {
+                    self.runs.note_docker(false);
+                    tokio::time::sleep(jittered(pause)).await;
+                    pause = (pause * 2).min(MAX_PAUSE);
+                }
+                other => break other.map_err(|error| environment_failure(&error))?,
+            }
+        };
+        let used = UsedEnvironment {
+            key: Some(prepared.sealed.key.clone()),
+            image_id: Some(image.id.clone()),
+            uv_version: Some(prepared.sealed.uv_version.clone()),
+            setup_seconds: Some(prepared.seconds),
+        };
+        self.stored(rooms.store.set_environment(&self.row.spec.id, &used).await)?;
+        Ok(prepared)
+    }
+
+    /// The run's variables, decided now: secrets are those of this moment.
+    async fn variables(&self) -> Result<Merged, NotStarted> {
+        let rooms = &self.runs.inner.rooms;
+        let spec = &self.row.spec;
+        let defaults = rooms.catalog.pipeline(&spec.pipeline_name).map(|p| p.settings.default_env.clone());
+        let vault = rooms.vault.open_for(&spec.pipeline_name).await.map_err(|error| {
+            NotStarted::failed(ErrorType::Docker, format!("The secrets could not be opened: {error}."))
+        })?;
+        let given = match &spec.sealed_env {
+            None => std::collections::BTreeMap::new(),
+            Some(sealed) => rooms
+                .keyring
+                .open(sealed)
+                .ok()
+                .and_then(|text| serde_json::from_str(&text).ok())
+                .ok_or_else(|| {
+                    NotStarted::failed(
+                        ErrorType::Docker,
+                        "The values given with the start can no longer be opened: was ENCRYPTION_KEY changed?",
+                    )
+                })?,
+        };
+        let mut merged = Merged::default().with(Source::DefaultEnv, defaults.unwrap_or_default());
+        for (name, value, source) in vault {
+            merged = merged.with(source, [(name, value)]);
+        }
+        let merged = merged.with(Source::Start, spec.parameters.clone()).with(Source::Start, given);
+        self.stored(rooms.store.set_env_names(&spec.id, &merged.names()).await)?;
+        Ok(merged)
+    }
+
+    async fn workspace(&self) -> Result<Workspace, NotStarted> {
+        let workspace = Workspace::of(&self.runs.inner.options.scratch_dir, self.live.run);
+        let (made, code, name) = (workspace.clone(), self.code_folder(), self.row.spec.pipeline_name.clone());
+        tokio::task::spawn_blocking(move || made.create(&code, &name))
+            .await
+            .map_err(std::io::Error::other)
+            .flatten()
+            .map_err(|error| {
+                NotStarted::failed(ErrorType::Docker, format!("The code could not be copied for the run: {error}."))
+            })?;
+        Ok(workspace)
+    }
+
+    pub(super) fn code_folder(&self) -> PathBuf {
+        PathBuf::from(self.row.spec.code.path.clone().unwrap_or_default())
+    }
+
+    fn spec(&self, image: &Image, prepared: &Prepared, workspace: &Workspace) -> ContainerSpec {
+        let options = &self.runs.inner.options;
+        let bind = |source: PathBuf, target: &str, read_only| Mount::Bind { source, target: target.into(), read_only };
+        let mut mounts = vec![
+            bind(workspace.app(), APP, false),
+            bind(workspace.tmp(), TMP, false),
+            bind(prepared.folder.clone(), &prepared.target(), true),
+        ];
+        if let Some(bundle) = &options.ca_bundle {
+            mounts.push(bind(bundle.clone(), CA_MOUNT, true));
+        }
+        let limits = &self.row.spec.limits;
+        ContainerSpec {
+            name: container_name(self.live.run),
+            kind: Kind::Run,
+            image: image.id.clone(),
+            user: options.worker_user.clone(),
+            run_id: Some(self.row.spec.id.clone()),
+            pipeline: Some(self.row.spec.pipeline_name.clone()),
+            mounts,
+            network: options.network.clone(),
+            limits: Limits {
+                cpus: limits.cpu,
+                memory_bytes: limits.memory.and_then(|bytes| u64::try_from(bytes).ok()),
+                pids: options.pids,
+            },
+        }
+    }
+
+    /// Create, attach, start, hand over the job, record: the order that loses nothing whenever we die.
+    async fn start_container(&self, spec: &ContainerSpec, job: &Job) -> Result<Begun, NotStarted> {
+        let Runs { inner } = &self.runs;
+        let (rooms, steps) = (&inner.rooms, &inner.options.steps);
+        let engine = &rooms.engine;
+        let tap = self.open_log().await?;
+        if spec.network == crate::engine::Network::Own {
+            self.patiently(|| engine.ensure_network()).await.map_err(|error| docker(&error))?;
+        }
+        let container = self.patiently(|| create(engine.as_ref(), spec)).await.map_err(|error| docker(&error))?;
+        steps.reach(Step::ContainerCreated).await;
+        let run_id = &self.row.spec.id;
+        self.stored(rooms.store.set_container(run_id, container.as_str()).await)?;
+
+        let attachment = engine.attach(&container).await.map_err(|error| docker(&error))?;
+        steps.reach(Step::Attached).await;
+        self.patiently(|| engine.start(&container)).await.map_err(|error| docker(&error))?;
+        let started_at = rooms.clock.now();
+        steps.reach(Step::Started).await;
+        let Attachment { output, input } = attachment;
+        input.send(job).await.map_err(|error| docker(&error))?;
+        steps.reach(Step::JobSent).await;
+
+        let facts =
+            Facts { container_id: Some(container.as_str().to_owned()), started_at: Some(started_at), ..Facts::default() };
+        if let Err(error) = self.record(&[Event::Started], facts).await {
+            // The run works whatever the database says: go on, and let the recorder of the end catch up.
+            tracing::error!(run = %run_id, %error, "the start of run {run_id} is not recorded yet: {error}");
+        }
+        if self.row.spec.sealed_env.is_some() {
+            let _ = self.stored(rooms.store.clear_sealed_env(run_id).await);
+        }
+        self.runs.note_docker(true);
+        steps.reach(Step::Running).await;
+        Ok(Begun { container, output: Some(output), tap, started_at: Some(started_at) })
+    }
+
+    async fn open_log(&self) -> Result<Tap, NotStarted> {
+        let rooms = &self.runs.inner.rooms;
+        let writer = super::finish::open_log(&rooms.journal, self.live.run).await;
+        let writer = writer.map_err(|error| {
+            NotStarted::failed(ErrorType::Docker, format!("The log file could not be opened: {error}."))
+        })?;
+        Ok(Tap::new(writer, rooms.clock.clone()))
+    }
+
+    /// Asks Docker again while it is away, up to the operator's patience.
+    async fn patiently<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, EngineError>
+    where
+        F: Future<Output = Result<T, EngineError>>,
+    {
+        let deadline = Instant::now() + self.runs.inner.options.docker_patience;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match call().await {
+                Err(error) if error.is_unavailable() => {
+                    self.runs.note_docker(false);
+                    if Instant::now() + pause >= deadline || self.live.stop_reason().is_some() || self.runs.is_closing() {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(jittered(pause)).await;
+                    pause = (pause * 2).min(MAX_PAUSE);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Turns a failed note into a failed start: without the database nothing may be started.
+    fn stored(&self, result: Result<(), crate::store::StoreError>) -> Result<(), NotStarted> {
+        result.map_err(|error| {
+            tracing::error!(run = %self.live.run, %error, "the database failed while a run was being started: {error}");
+            NotStarted::failed(ErrorType::Docker, "The database failed while the run was being started.")
+        })
+    }
+
+    async fn end_unstarted(&self, not_started: NotStarted) {
+        let (outcome, detail) = match not_started {
+            NotStarted::Left => return,
+            NotStarted::Stopped(reason) => (super::finish::stopped(reason), None),
+            NotStarted::Failed(outcome, detail) => (outcome, detail),
+        };
+        self.finish_unstarted(outcome, detail).await;
+    }
+}
+
+/// Name of a run's container.
+pub(super) fn container_name(run: crate::journal::RunId) -> String {
+    format!("fastflow-run-{run}")
+}
+
+/// Creates the container; one of the same name that never ran (its server died) is replaced.
+async fn create(engine: &dyn Engine, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {
+    match engine.create(spec).await {
+        Err(EngineError::Conflict { message }) => {
+            let left = engine.list().await?.into_iter().find(|c| c.name == spec.name);
+            match left {
+                Some(container) if container.status == crate::engine::Status::Created => {
+                    engine.remove(&container.id).await?;
+                    engine.create(spec).await
+                }
+                _ => Err(EngineError::Conflict { message }),
+            }
+        }
+        other => other,
+    }
+}
+
+fn job(runs: &Runs, row: &RunRow, prepared: &Prepared, env: Merged) -> Job {
+    let options = &runs.inner.options;
+    let bin = format!("{}/bin", prepared.target());
+    let mut variables: Vec<(String, String)> = [
+        ("PATH", format!("{bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")),
+        ("VIRTUAL_ENV", prepared.target()),
+        ("HOME", HOME.to_owned()),
+        ("USER", "worker".to_owned()),
+        ("LOGNAME", "worker".to_owned()),
+        ("TMPDIR", TMP.to_owned()),
+        ("LANG", "C.UTF-8".to_owned()),
+        ("PYTHONUNBUFFERED", "1".to_owned()),
+        ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect();
+    if options.ca_bundle.is_some() {
+        for name in ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"] {
+            variables.push((name.to_owned(), CA_MOUNT.to_owned()));
+        }
+    }
+    let pairs = env.into_pairs();
+    variables.retain(|(name, _)| pairs.iter().all(|(given, _)| given != name));
+    variables.extend(pairs);
+    let spec = &row.spec;
+    variables.push(("FASTFLOW_RUN_ID".to_owned(), spec.id.clone()));
+    variables.push(("FASTFLOW_PIPELINE".to_owned(), spec.pipeline_name.clone()));
+    variables.push(("FASTFLOW_ATTEMPT".to_owned(), spec.attempt.to_string()));
+    variables.push(("FASTFLOW_COMMIT".to_owned(), spec.code.commit.clone().unwrap_or_default()));
+    Job { argv: vec![prepared.python(), "-u".to_owned(), "main.py".to_owned()], env: variables, cwd: APP.to_owned() }
+}
+
+/// Between half of `pause` and all of it, so that many runs do not ask at the same moment.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(rand::random_range(0.5..1.0))
+}
+
+fn docker(error: &EngineError) -> NotStarted {
+    let kind = match error {
+        EngineError::StartFailed { class, .. } => match class.exit_code() {
+            126 => ErrorType::NotExecutable,
+            127 => ErrorType::NotFound,
+            _ => ErrorType::Docker,
+        },
+        _ => ErrorType::Docker,
+    };
+    NotStarted::failed(kind, format!("{error}."))
+}
+
+fn environment_failure(error: &EnvironmentError) -> NotStarted {
+    match error {
+        EnvironmentError::Engine(error) => docker(error),
+        EnvironmentError::Dependency { summary, output } => NotStarted::Failed(
+            Outcome::failed(
+                ErrorType::Dependency,
+                format!("The dependencies could not be installed: {summary}. Check requirements.txt; uv's full message is in the log."),
+            ),
+            Some(output.clone()),
+        ),
+        other => NotStarted::failed(ErrorType::Dependency, format!("{other}.")),
+    }
+}

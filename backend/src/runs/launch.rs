@@ -1,0 +1,280 @@
+//! Accepting a start: everything that can be refused is refused here, before a row exists.
+
+use std::collections::BTreeMap;
+
+use fastflow_shared::{FieldProblem, Phase, PipelineProblem, Run, RunStatus, Trigger};
+use thiserror::Error;
+
+use super::admission::{Full, Place};
+use super::drive::Driver;
+use super::live::Live;
+use super::{Runs, RunsError, Step, parse_id};
+use crate::catalog::Pipeline;
+use crate::domain::env;
+use crate::journal::RunId;
+use crate::store::{Code, Limits, NewRun, RunRow, StoreError};
+
+/// Seconds after which a client may try again when the queue is full.
+const RETRY_AFTER: u32 = 5;
+
+/// What is to be started.
+#[derive(Debug, Clone, Default)]
+pub struct Start {
+    /// Plain values; shown with the run.
+    pub parameters: BTreeMap<String, String>,
+    /// Values that are never shown.
+    pub env_vars: BTreeMap<String, String>,
+    /// Who or what is behind the start.
+    pub triggered_by: Option<String>,
+    /// The job that fired, with its due time.
+    pub firing: Option<(String, crate::domain::clock::Millis)>,
+}
+
+/// How an earlier run is repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// The same code, environment and parameters, with the secrets of today.
+    Same,
+    /// One more attempt of it, with the code of today.
+    Retry,
+}
+
+/// Why a start was refused.
+#[derive(Debug, Error)]
+pub enum LaunchError {
+    /// There is no such pipeline.
+    #[error("there is no pipeline {0:?}")]
+    UnknownPipeline(String),
+    /// It is switched off.
+    #[error("the pipeline {name:?} is switched off {by}")]
+    Disabled {
+        /// Name of the pipeline.
+        name: String,
+        /// Where.
+        by: &'static str,
+    },
+    /// Its files are not in order.
+    #[error("the pipeline {name:?} cannot be started: {}", first_problem(problems))]
+    Invalid {
+        /// Name of the pipeline.
+        name: String,
+        /// What is wrong.
+        problems: Vec<PipelineProblem>,
+    },
+    /// Values that no process can be given.
+    #[error("some values cannot be given to the run")]
+    BadValues(Vec<FieldProblem>),
+    /// All slots and all places in the queue are taken.
+    #[error("{running} runs work and {queued} wait: the queue is full; try again in {retry_after} s")]
+    QueueFull {
+        /// Runs that work.
+        running: usize,
+        /// Runs that wait.
+        queued: usize,
+        /// Seconds to wait.
+        retry_after: u32,
+    },
+    /// Docker does not answer.
+    #[error("Docker is not available, so nothing can be started: {0}")]
+    DockerUnavailable(String),
+    /// The server shuts down.
+    #[error("the server is shutting down")]
+    Closing,
+    /// The run to be repeated has not ended.
+    #[error("the run {0} has not ended yet")]
+    NotEnded(String),
+    /// Anything below.
+    #[error(transparent)]
+    Room(#[from] RunsError),
+}
+
+impl From<StoreError> for LaunchError {
+    fn from(error: StoreError) -> Self {
+        Self::Room(error.into())
+    }
+}
+
+fn first_problem(problems: &[PipelineProblem]) -> String {
+    problems.first().map_or_else(String::new, |problem| {
+        let place = problem.line.map_or_else(String::new, |line| format!(" line {line}"));
+        format!("{}{place}: {}", problem.file, problem.message)
+    })
+}
+
+impl Runs {
+    /// Starts a pipeline, or queues the start.
+    ///
+    /// # Errors
+    /// [`LaunchError`] says why nothing was started; no trace of the start is left then.
+    pub async fn launch(&self, pipeline: &str, trigger: Trigger, start: Start) -> Result<Run, LaunchError> {
+        self.check_open().await?;
+        check_values(&start)?;
+        let found = self.startable(pipeline).await?;
+        let id = new_id();
+        let mut new = self.new_run(&found, id, trigger, &start);
+        new.triggered_by.clone_from(&start.triggered_by);
+        self.accept(id, new, start.firing.is_some()).await
+    }
+
+    /// Starts an earlier run again.
+    ///
+    /// # Errors
+    /// [`LaunchError`], also when that run has not ended.
+    pub async fn launch_again(
+        &self,
+        run: &str,
+        how: Again,
+        trigger: Trigger,
+        by: Option<String>,
+    ) -> Result<Run, LaunchError> {
+        self.check_open().await?;
+        parse_id(run)?;
+        let row = match self.inner.rooms.store.run(run).await {
+            Err(StoreError::NotFound { .. }) => return Err(RunsError::UnknownRun(run.to_owned()).into()),
+            other => other?,
+        };
+        if !row.status.is_final() {
+            return Err(LaunchError::NotEnded(run.to_owned()));
+        }
+        let found = self.startable(&row.spec.pipeline_name).await?;
+        let id = new_id();
+        let start = Start { parameters: row.spec.parameters.clone(), triggered_by: by, ..Start::default() };
+        let mut new = self.new_run(&found, id, trigger, &start);
+        new.triggered_by = start.triggered_by;
+        match how {
+            Again::Same => {
+                new.code = row.spec.code;
+                new.limits = row.spec.limits;
+            }
+            Again::Retry => {
+                new.attempt = row.spec.attempt.saturating_add(1);
+                new.max_attempts = new.max_attempts.max(new.attempt);
+                new.retry_of = Some(row.spec.id);
+            }
+        }
+        self.accept(id, new, false).await
+    }
+
+    async fn check_open(&self) -> Result<(), LaunchError> {
+        if self.is_closing() {
+            return Err(LaunchError::Closing);
+        }
+        // Known to be well: no need to ask. A container that cannot be created a moment later is retried with patience.
+        if !self.inner.docker_ok.load(std::sync::atomic::Ordering::Relaxed)
+            && let Err(error) = self.ping_docker().await
+        {
+            return Err(LaunchError::DockerUnavailable(error.to_string()));
+        }
+        Ok(())
+    }
+
+    async fn startable(&self, name: &str) -> Result<std::sync::Arc<Pipeline>, LaunchError> {
+        let rooms = &self.inner.rooms;
+        let Some(pipeline) = rooms.catalog.reread(name).await.map_err(RunsError::from)? else {
+            return Err(LaunchError::UnknownPipeline(name.to_owned()));
+        };
+        if !pipeline.is_valid() {
+            return Err(LaunchError::Invalid { name: name.to_owned(), problems: pipeline.problems.clone() });
+        }
+        if pipeline.settings.enabled == Some(false) {
+            return Err(LaunchError::Disabled { name: name.to_owned(), by: "in its pipeline.json" });
+        }
+        if !rooms.store.is_enabled(name).await? {
+            return Err(LaunchError::Disabled { name: name.to_owned(), by: "by an operator" });
+        }
+        Ok(pipeline)
+    }
+
+    fn new_run(&self, pipeline: &Pipeline, id: RunId, trigger: Trigger, start: &Start) -> NewRun {
+        let Self { inner } = self;
+        let (settings, options) = (&pipeline.settings, &inner.options);
+        let head = inner.rooms.catalog.snapshot().head.clone();
+        let attempts = settings.retry_attempts.unwrap_or(options.retry_attempts);
+        let timeout = settings.timeout.or(options.default_timeout).filter(|seconds| *seconds > 0);
+        let to_i64 = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        let sealed_env = (!start.env_vars.is_empty()).then(|| {
+            // A map of texts always becomes JSON.
+            inner.rooms.keyring.seal(&serde_json::to_string(&start.env_vars).unwrap_or_default())
+        });
+        let (job_id, due_at) = start.firing.clone().unzip();
+        NewRun {
+            id: id.to_string(),
+            pipeline_name: pipeline.name.clone(),
+            trigger,
+            triggered_by: None,
+            attempt: 1,
+            max_attempts: i32::try_from(attempts.saturating_add(1)).unwrap_or(i32::MAX),
+            retry_strategy: settings.retry_strategy.clone(),
+            retry_of: None,
+            not_before: None,
+            job_id,
+            due_at,
+            created_at: inner.rooms.clock.now(),
+            code: Code {
+                commit: head.as_ref().map(|head| head.commit.clone()),
+                commit_subject: head.as_ref().map(|head| head.subject.clone()),
+                commit_author: head.map(|head| head.author),
+                path: Some(pipeline.folder.to_string_lossy().into_owned()),
+            },
+            image: Some(options.image.clone()),
+            parameters: start.parameters.clone(),
+            sealed_env,
+            limits: Limits {
+                cpu: settings.cpu_hard_limit.or(options.default_cpus),
+                memory: settings.mem_hard_limit.or(options.default_memory).map(to_i64),
+                cpu_soft: settings.cpu_soft_limit,
+                memory_soft: settings.mem_soft_limit.map(to_i64),
+                timeout_seconds: timeout,
+            },
+            instance: Some(options.instance.clone()),
+            owner: None,
+        }
+    }
+
+    /// Takes a place, stores the row, and lets a task drive it.
+    async fn accept(&self, id: RunId, new: NewRun, promised: bool) -> Result<Run, LaunchError> {
+        let admission = &self.inner.admission;
+        let place = if promised {
+            admission.enter_always(id)
+        } else {
+            admission.enter(id).map_err(|Full { running, queued }| LaunchError::QueueFull {
+                running,
+                queued,
+                retry_after: RETRY_AFTER,
+            })?
+        };
+        self.inner.rooms.store.insert_run(&new).await?;
+        self.inner.options.steps.reach(Step::RowInserted).await;
+        let row = self.inner.rooms.store.run(&new.id).await?;
+        let live = self.drive(id, row.clone(), Some(place));
+        self.changed(&live, RunStatus::Pending);
+        Ok(self.show(row))
+    }
+
+    /// Lets a task drive a stored run from its beginning. Without a place it asks for one when its time has come.
+    pub(in crate::runs) fn drive(&self, id: RunId, row: RunRow, place: Option<Place>) -> std::sync::Arc<Live> {
+        let phase = if place.is_some() { Phase::Queued } else { Phase::Waiting };
+        let live = Live::new(id, &row.spec.pipeline_name, phase);
+        if self.inner.live.add(&live) {
+            // A stop that was asked for before a crash still counts.
+            if let Some(reason) = row.stop_reason.clone() {
+                live.request_stop(reason);
+            }
+            let driver = Driver::new(self.clone(), live.clone(), row);
+            self.inner.tasks.spawn(driver.from_the_beginning(place));
+        }
+        live
+    }
+}
+
+pub(in crate::runs) fn new_id() -> RunId {
+    RunId::from(uuid::Uuid::now_v7())
+}
+
+fn check_values(start: &Start) -> Result<(), LaunchError> {
+    let problem = |(name, value): (&String, &String)| {
+        env::check(name, value).err().map(|error| FieldProblem { field: name.clone(), message: error.to_string() })
+    };
+    let problems: Vec<_> = start.parameters.iter().chain(&start.env_vars).filter_map(problem).collect();
+    if problems.is_empty() { Ok(()) } else { Err(LaunchError::BadValues(problems)) }
+}
