@@ -1,0 +1,164 @@
+//! The door to Docker: the only room that knows containers exist as a technology.
+//!
+//! Everybody upstairs sees the [`Engine`] trait. Two things stand behind it: [`DockerEngine`], which speaks to the daemon,
+//! and [`fake::FakeEngine`], which keeps its containers in memory and can be told to misbehave. One contract test suite
+//! (`contract/`) runs on both, so the fake cannot promise what Docker does not keep.
+//!
+//! # How a run's container lives
+//!
+//! ```text
+//! create  → nothing runs yet; the container carries labels, limits, mounts, and no secret at all
+//! attach  → before the start, so that no byte of output can be missed and Docker's own log is never needed
+//! start   → the launcher (`launcher.rs`) waits on its stdin
+//! send    → the job (argv, environment, folder) goes down the attached stdin; the launcher becomes the program
+//! wait    → the exit, as the kernel and Docker report it
+//! remove  → the only call that deletes; an exited container stays until then, so that a crash of ours loses nothing
+//! ```
+//!
+//! Every step is a call of its own, because a server can die between any two of them and the next server must find its way:
+//! each call says below what happens when it is made twice, or too late.
+//!
+//! # Re-attaching without a gap
+//!
+//! After a crash of ours the program has gone on printing. The output that nobody read lies in Docker's own log. To go on
+//! without losing or doubling a byte: [`Engine::pause`], [`Engine::reattach`], let the new stream fall silent (what arrives
+//! now was on its way when the program froze, and is in the log as well), read [`Engine::stored_log`], drop the bytes that
+//! arrived while frozen, [`Engine::unpause`]. Docker logs a line when it is complete, so the first line per stream after
+//! the thaw may have begun before it: its beginning is then only known from the stored log.
+//!
+//! # Deadlines
+//!
+//! Every call ends within [`Options::deadline`] (slow ones within [`Options::slow_deadline`], a pull within
+//! [`Options::pull_deadline`]) with [`EngineError::Unavailable`] when Docker does not answer. The exceptions are streams,
+//! which end when their container does, and [`Engine::wait`], which by nature has none.
+
+mod docker;
+mod error;
+pub mod fake;
+pub mod launcher;
+mod options;
+mod types;
+
+#[cfg(test)]
+mod contract;
+
+use std::pin::Pin;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use futures_util::Stream;
+
+pub use docker::DockerEngine;
+pub use error::{EngineError, StartFailure};
+pub use launcher::{Job, JobError};
+pub use options::{HostPath, Options};
+pub use types::{
+    Attachment, ContainerId, ContainerSpec, ContainerState, ContainerSummary, EngineInfo, Exit, Frame, Health, Image,
+    JobInput, Kind, Limits, Mount, Network, Signal, Source, Stats, Status, StoredFrame, label,
+};
+
+/// What every engine call returns.
+pub type Result<T> = std::result::Result<T, EngineError>;
+
+/// Live output of a container; ends when the container's output is closed, or when Docker goes away. The two look alike:
+/// after the end ask [`Engine::wait`] or [`Engine::inspect`] what happened.
+///
+/// Whoever holds this stream must read it. Docker's attach has back-pressure: an unread stream blocks first the program's
+/// writes, then `signal` and `wait` as well. Drop the stream to lift the block.
+pub type OutputStream = Pin<Box<dyn Stream<Item = Result<Frame>> + Send>>;
+
+/// Docker's own log of a container, oldest first; ends at what was logged when the call was made.
+pub type StoredLogStream = Pin<Box<dyn Stream<Item = Result<StoredFrame>> + Send>>;
+
+/// Samples about once a second; ends when the container does.
+pub type StatsStream = Pin<Box<dyn Stream<Item = Result<Stats>> + Send>>;
+
+/// What the product asks of a container engine. Implementations belong to one instance of Fast-Flow and never touch a
+/// container that does not carry its label.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// Says what engine this is. Reaches the daemon each time, so it serves as the ping behind `/ready`.
+    async fn info(&self) -> Result<EngineInfo>;
+
+    /// Makes sure that `image` is there, pulling it when it is not, and returns its immutable id.
+    ///
+    /// # Errors
+    /// [`EngineError::ImageMissing`] when no registry has it (or wants a login), [`EngineError::PullFailed`] when the
+    /// registry could not be reached or the pull broke off. Safe to call at the same time from several tasks.
+    async fn ensure_image(&self, image: &str) -> Result<Image>;
+
+    /// Makes sure that this instance's own bridge network is there, with communication between its containers off.
+    /// Idempotent; harmless when several servers of the same instance do it at once.
+    async fn ensure_network(&self) -> Result<()>;
+
+    /// Creates a container, never starts it. When the answer does not arrive in time the container may exist all the same:
+    /// [`Engine::list`] shows it.
+    ///
+    /// # Errors
+    /// [`EngineError::Conflict`] when the name is taken, [`EngineError::ImageMissing`] when the image is not there,
+    /// [`EngineError::MountMissing`] when a bind source does not exist on Docker's host,
+    /// [`EngineError::Invalid`] when Docker refuses the settings.
+    async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId>;
+
+    /// Attaches to a container that has been created and not started: both output streams and the pipe for its job.
+    /// Once per container.
+    ///
+    /// Dropping the whole attachment before a job was sent makes the launcher give up with
+    /// [`launcher::NO_JOB_EXIT_CODE`] as soon as it runs: a container can never sit waiting for a server that died.
+    async fn attach(&self, id: &ContainerId) -> Result<Attachment>;
+
+    /// Attaches to the output of a running or paused container from this moment on; its input is left alone.
+    ///
+    /// # Errors
+    /// [`EngineError::NotRunning`] when the container has ended (its whole output is then in [`Engine::stored_log`]).
+    async fn reattach(&self, id: &ContainerId) -> Result<OutputStream>;
+
+    /// Starts a created container. A container that has been started before, running or ended, is left as it is: a start
+    /// whose answer got lost can be repeated, and never runs a program twice.
+    ///
+    /// # Errors
+    /// [`EngineError::StartFailed`] with its class, [`EngineError::MountMissing`].
+    async fn start(&self, id: &ContainerId) -> Result<()>;
+
+    /// Waits until the container has ended, and says how. Has no deadline. When Docker goes away it keeps asking, with
+    /// growing pauses, until Docker is back: the caller never has to tell a lost connection from an exit. A container that
+    /// was never started is waited for as well. Calling it again after the exit returns the same answer at once.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] when the container was removed under us.
+    async fn wait(&self, id: &ContainerId) -> Result<Exit>;
+
+    /// What Docker knows of the container now; `None` when it is gone.
+    async fn inspect(&self, id: &ContainerId) -> Result<Option<ContainerState>>;
+
+    /// Sends a signal to the program (its init hands it on). Ok when the container has ended or is gone.
+    /// `Kill` reaches a paused container too, `Terminate` only when it is thawed.
+    async fn signal(&self, id: &ContainerId, signal: Signal) -> Result<()>;
+
+    /// Freezes all processes of the container. Ok when it is frozen already.
+    ///
+    /// # Errors
+    /// [`EngineError::Unsupported`] when this machine cannot freeze, [`EngineError::NotRunning`], [`EngineError::NotFound`].
+    async fn pause(&self, id: &ContainerId) -> Result<()>;
+
+    /// Thaws the container. Ok when it is not frozen. Errors as for [`Engine::pause`].
+    async fn unpause(&self, id: &ContainerId) -> Result<()>;
+
+    /// Docker's own log, from `since` (inclusive) or from its beginning. Per stream its bytes are exactly those that an
+    /// attach delivers, except for what Docker has rotated away and for a line that is not complete yet. One item is one
+    /// message of Docker's: a line, or a piece of at most 16 KiB of a longer one.
+    async fn stored_log(&self, id: &ContainerId, since: Option<DateTime<Utc>>) -> Result<StoredLogStream>;
+
+    /// Resource usage, about one sample a second.
+    async fn stats(&self, id: &ContainerId) -> Result<StatsStream>;
+
+    /// Applies limits to a created or running container; `None` leaves that limit as it is.
+    async fn update_limits(&self, id: &ContainerId, limits: &Limits) -> Result<()>;
+
+    /// Removes the container with its anonymous volumes, killing it if it runs. Ok when it is gone already. Returns when
+    /// it is really gone.
+    async fn remove(&self, id: &ContainerId) -> Result<()>;
+
+    /// All containers of this instance, in any state.
+    async fn list(&self) -> Result<Vec<ContainerSummary>>;
+}
