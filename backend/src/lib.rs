@@ -1,7 +1,14 @@
 //! Fast-Flow's server. Rooms on floors: imports point downstairs only (`tests/floor_plan.rs` checks it).
 
+pub mod auth;
 pub mod catalog;
+pub mod config;
+pub mod crypto;
 pub mod domain;
 pub mod engine;
 pub mod environments;
 pub mod git;
+pub mod journal;
+pub mod runs;
+pub mod store;
+pub mod vault;
