@@ -42,7 +42,7 @@ setting() {
 apt_install() {
     local purpose=$1 package missing=()
     shift
-    have dpkg-query && have apt-get || die "$purpose needs these packages, and this system has no apt-get: $*
+    have apt-get || die "$purpose needs these packages, and this system has no apt-get: $*
 Install them by hand (their names here are Debian's) and start again."
     for package in "$@"; do
         dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
@@ -74,4 +74,34 @@ wait_for() {
 # The image that every pipeline runs in. The same default stands in the server's configuration.
 worker_image() { setting WORKER_BASE_IMAGE ghcr.io/astral-sh/uv:python3.11-bookworm-slim; }
 
-cargo_target() { printf '%s' "${CARGO_TARGET_DIR:-$ROOT/target}"; }
+# Where cargo puts what it builds.
+TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
+
+# The tools that scripts/tools had to build live here, one folder per version: several checkouts share them, and the
+# user's own versions in cargo's folder stay what they are.
+TOOLS=${FASTFLOW_TOOLS:-${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/fastflow/tools}
+
+# The one place that knows which versions: Trunk.toml, and for cargo-deny this line.
+tool_version() {
+    case $1 in
+        trunk) sed -n 's/^trunk-version *= *"=\(.*\)"/\1/p' "$ROOT/Trunk.toml" ;;
+        wasm-bindgen) sed -n 's/^wasm_bindgen *= *"\(.*\)"/\1/p' "$ROOT/Trunk.toml" ;;
+        cargo-deny) echo 0.20.2 ;;
+    esac
+}
+
+has_tool() { [ "$("$1" --version 2>/dev/null | head -n 1)" = "$1 $(tool_version "$1")" ]; }
+
+for _tool in trunk wasm-bindgen cargo-deny; do
+    has_tool $_tool || PATH=$TOOLS/$_tool-$(tool_version $_tool)/bin:$PATH
+done
+unset _tool
+export PATH
+
+# The steps that running, testing and measuring have in common.
+prepare() {
+    "$ROOT/scripts/step" "Docker engine" "$ROOT/scripts/docker-engine"
+    "$ROOT/scripts/step" "Rust and the SPA's tools" "$ROOT/scripts/tools"
+    "$ROOT/scripts/step" "Worker image" "$ROOT/scripts/worker-image"
+    "$ROOT/scripts/step" "SPA" "$ROOT/scripts/web"
+}
