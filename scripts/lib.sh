@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # What the scripts beside this file share. Source it, it runs nothing.
 # Everything a script says goes to stderr, so that stdout stays free for values (see test-services).
 
