@@ -26,7 +26,6 @@ web: ## build the SPA into frontend/dist/
 fmt: ## format the code
 	@cargo fmt --all
 
-clean: ## remove what was built and the tests' PostgreSQL (keeps ./data, tools and the worker image)
-	@scripts/test-services stop
+clean: ## remove what was built (keeps ./data, the tools, the worker image)
 	@cargo clean
 	@rm -rf target frontend/dist
