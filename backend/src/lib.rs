@@ -1,3 +1,4 @@
 //! Fast-Flow's server. Rooms on floors: imports point downstairs only (`tests/floor_plan.rs` checks it).
 
+pub mod crypto;
 pub mod domain;
