@@ -1,0 +1,140 @@
+//! The database: the only room that knows sqlx.
+//!
+//! One [`Store`] serves SQLite and PostgreSQL with the same statements, and every test of this room runs on both.
+//! What holds everywhere in here:
+//!
+//! * **One writer of `runs.status`**: `record`, by compare-and-set, in one transaction with the pipeline's counters.
+//! * **Locks are taken in one order** (run, then pipeline; several of a kind sorted by key), so transactions cannot deadlock.
+//! * **Every call has a deadline** and fails as [`StoreError::Unavailable`]. A call that timed out while it committed may have
+//!   happened; all writes can therefore be repeated safely, or refuse the second time.
+//! * **SQL is static text**; values are only ever bound.
+
+mod error;
+mod options;
+mod row;
+mod tx;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use sqlx::any::AnyPoolOptions;
+use sqlx::migrate::Migrator;
+use sqlx::{AnyConnection, AnyPool, Connection, Executor};
+use tokio::sync::Semaphore;
+
+pub use error::StoreError;
+pub use options::Options;
+use options::Target;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
+
+/// The database. Cheap to clone; clones share their connections.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: AnyPool,
+    /// SQLite has one writer at a time. Ours wait here, in order, instead of polling for SQLite's lock with a connection in
+    /// hand: nobody starves, and readers always find a connection. Absent on PostgreSQL.
+    writer: Option<Arc<Semaphore>>,
+    deadline: Duration,
+}
+
+impl Store {
+    /// Connects, creating the SQLite file and its folder when they are missing, and brings the tables up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::Settings`], [`StoreError::Unavailable`] or [`StoreError::Migration`].
+    pub async fn open(options: &Options) -> Result<Self, StoreError> {
+        static DRIVERS: Once = Once::new();
+        DRIVERS.call_once(sqlx::any::install_default_drivers);
+        let target = options.target()?;
+        if let Target::Sqlite { path, .. } = &target {
+            create_folder(path).await?;
+        }
+        let setup = session_setup(&target, options);
+        migrate(&target, options, setup.clone()).await?;
+        let pool = AnyPoolOptions::new()
+            .max_connections(options.max_connections.max(2))
+            .acquire_timeout(options.acquire_timeout)
+            .after_connect(move |connection, _| {
+                let setup = setup.clone();
+                Box::pin(async move { set_up(connection, setup).await })
+            })
+            .connect(target.url())
+            .await?;
+        let writer = matches!(target, Target::Sqlite { .. }).then(|| Arc::new(Semaphore::new(1)));
+        Ok(Self { pool, writer, deadline: options.deadline })
+    }
+
+    /// `SQLite` or `PostgreSQL`, for messages.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        if self.is_sqlite() { "SQLite" } else { "PostgreSQL" }
+    }
+
+    /// Closes all connections, waiting for calls that are under way. Later calls fail as unavailable.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    const fn is_sqlite(&self) -> bool {
+        self.writer.is_some()
+    }
+}
+
+async fn create_folder(path: &std::path::Path) -> Result<(), StoreError> {
+    let Some(folder) = path.parent() else { return Ok(()) };
+    tokio::fs::create_dir_all(folder).await.map_err(|error| StoreError::Unavailable {
+        reason: format!("the folder {} cannot be created: {error}", folder.display()),
+        source: Some(error.into()),
+    })
+}
+
+/// What each connection is told first.
+fn session_setup(target: &Target, options: &Options) -> Arc<[String]> {
+    let lock = options.acquire_timeout.as_millis();
+    let deadline = options.deadline.as_millis();
+    match target {
+        // busy_timeout first: switching to WAL needs a lock itself. NORMAL may lose the last commits when the machine (not
+        // the process) dies, but never the file.
+        Target::Sqlite { .. } => Arc::new([
+            format!("PRAGMA busy_timeout = {lock}"),
+            "PRAGMA journal_mode = WAL".to_owned(),
+            "PRAGMA synchronous = NORMAL".to_owned(),
+            "PRAGMA foreign_keys = ON".to_owned(),
+            // 16 MiB of pages per connection; the list of a million runs then rarely asks the file system.
+            "PRAGMA cache_size = -16384".to_owned(),
+        ]),
+        // The server gives up by itself what we no longer wait for, so that no lock outlives our deadline.
+        Target::Postgres { .. } => Arc::new([
+            format!("SET statement_timeout = {deadline}"),
+            format!("SET idle_in_transaction_session_timeout = {deadline}"),
+        ]),
+    }
+}
+
+async fn set_up(connection: &mut AnyConnection, setup: Arc<[String]>) -> Result<(), sqlx::Error> {
+    for statement in setup.iter() {
+        // Safe: built above from constants and numbers.
+        connection.execute(sqlx::AssertSqlSafe(statement.clone())).await?;
+    }
+    Ok(())
+}
+
+/// On a connection of its own: a migration may take longer than any deadline of the pool.
+async fn migrate(target: &Target, options: &Options, setup: Arc<[String]>) -> Result<(), StoreError> {
+    let mut connection = tokio::time::timeout(options.acquire_timeout, AnyConnection::connect(target.url()))
+        .await
+        .map_err(|_| StoreError::too_slow(options.acquire_timeout))??;
+    if matches!(target, Target::Sqlite { .. }) {
+        set_up(&mut connection, setup).await?;
+    }
+    MIGRATIONS.run(&mut connection).await?;
+    connection.close().await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
