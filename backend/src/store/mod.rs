@@ -12,7 +12,10 @@
 mod error;
 mod options;
 mod row;
+mod sessions;
 mod tx;
+mod users;
+mod vault;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -28,6 +31,9 @@ use tokio::sync::Semaphore;
 pub use error::StoreError;
 pub use options::Options;
 use options::Target;
+pub use sessions::{SessionKind, SessionRow};
+pub use users::UserRow;
+pub use vault::VaultRow;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
