@@ -2,7 +2,6 @@
 
 pub mod auth;
 pub mod catalog;
-pub mod config;
 pub mod crypto;
 pub mod domain;
 pub mod engine;

@@ -15,7 +15,7 @@ use thiserror::Error;
 use crate::domain::clock::{Millis, SharedClock};
 use crate::domain::pipeline::Settings;
 use crate::git::{self, Head};
-use crate::store::{Store, StoreError};
+use crate::store::{SeenPipeline, Store, StoreError};
 
 pub use scan::read_folder;
 
@@ -157,7 +157,8 @@ impl Catalog {
         }
         let folder = self.inner.options.pipelines_dir.join(name);
         let path = folder.clone();
-        let found = blocking(move || read_folder(&folder)).await.map_err(|source| CatalogError::Folder { path, source })?;
+        let found =
+            blocking(move || read_folder(&folder)).await.map_err(|source| CatalogError::Folder { path, source })?;
         Ok(found.map(Arc::new))
     }
 
@@ -179,7 +180,8 @@ impl Catalog {
     async fn read_all(&self) -> Result<Changes, CatalogError> {
         let root = self.inner.options.pipelines_dir.clone();
         let path = root.clone();
-        let found = blocking(move || scan::read_root(&root)).await.map_err(|source| CatalogError::Folder { path, source })?;
+        let found =
+            blocking(move || scan::read_root(&root)).await.map_err(|source| CatalogError::Folder { path, source })?;
         let head = git::head(&self.inner.options.pipelines_dir).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "runs will not carry a commit: {error}");
             None
@@ -189,7 +191,10 @@ impl Catalog {
         let changes = Changes::between(&before.pipelines, &pipelines);
         let now = self.inner.clock.now();
         if !changes.is_empty() || before.read_at.is_none() {
-            let seen: Vec<_> = pipelines.values().map(|p| (p.name.clone(), p.has_requirements)).collect();
+            let seen: Vec<_> = pipelines
+                .values()
+                .map(|p| SeenPipeline { name: p.name.clone(), has_requirements: p.has_requirements })
+                .collect();
             self.inner.store.upsert_seen(&seen, now).await?;
         }
         let shown = if changes.is_empty() { before.changes.clone() } else { changes.clone() };
@@ -202,8 +207,6 @@ impl Catalog {
     }
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
-) -> std::io::Result<T> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
 }

@@ -140,13 +140,7 @@ impl Environments {
     pub fn open(options: Options, engine: Arc<dyn Engine>, clock: SharedClock) -> Result<Self, EnvironmentError> {
         seal::lay_out(&options)?;
         Ok(Self {
-            inner: Arc::new(Inner {
-                options,
-                engine,
-                clock,
-                building: Mutex::default(),
-                installing: Mutex::default(),
-            }),
+            inner: Arc::new(Inner { options, engine, clock, building: Mutex::default(), installing: Mutex::default() }),
         })
     }
 

@@ -62,7 +62,8 @@ pub fn lay_out(options: &Options) -> Result<(), EnvironmentError> {
         fs::create_dir_all(&path).map_err(failed("making its folders"))?;
         // The locks and seals are ours; the rest is written from inside containers.
         if let (Some((uid, gid)), true) = (owner, rustix::process::geteuid().is_root() && name != "locks") {
-            std::os::unix::fs::chown(&path, Some(uid), Some(gid)).map_err(failed("giving it to the preparation user"))?;
+            std::os::unix::fs::chown(&path, Some(uid), Some(gid))
+                .map_err(failed("giving it to the preparation user"))?;
         }
     }
     // What a build that was cut off left behind.

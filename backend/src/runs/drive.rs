@@ -141,12 +141,15 @@ impl Driver {
     async fn environment(&self, image: &Image) -> Result<Prepared, NotStarted> {
         let rooms = &self.runs.inner.rooms;
         let folder = self.code_folder();
-        let python = rooms.catalog.pipeline(&self.row.spec.pipeline_name).and_then(|p| p.settings.python_version.clone());
+        let python =
+            rooms.catalog.pipeline(&self.row.spec.pipeline_name).and_then(|p| p.settings.python_version.clone());
         let inputs = tokio::task::spawn_blocking(move || Inputs::read(&folder, python))
             .await
             .map_err(std::io::Error::other)
             .flatten()
-            .map_err(|error| NotStarted::failed(ErrorType::Dependency, format!("The requirements cannot be read: {error}.")))?;
+            .map_err(|error| {
+                NotStarted::failed(ErrorType::Dependency, format!("The requirements cannot be read: {error}."))
+            })?;
         let deadline = Instant::now() + self.runs.inner.options.docker_patience;
         let mut pause = FIRST_PAUSE;
         let prepared = loop {
@@ -182,21 +185,18 @@ impl Driver {
         })?;
         let given = match &spec.sealed_env {
             None => std::collections::BTreeMap::new(),
-            Some(sealed) => rooms
-                .keyring
-                .open(sealed)
-                .ok()
-                .and_then(|text| serde_json::from_str(&text).ok())
-                .ok_or_else(|| {
+            Some(sealed) => {
+                rooms.keyring.open(sealed).ok().and_then(|text| serde_json::from_str(&text).ok()).ok_or_else(|| {
                     NotStarted::failed(
                         ErrorType::Docker,
                         "The values given with the start can no longer be opened: was ENCRYPTION_KEY changed?",
                     )
-                })?,
+                })?
+            }
         };
         let mut merged = Merged::default().with(Source::DefaultEnv, defaults.unwrap_or_default());
-        for (name, value, source) in vault {
-            merged = merged.with(source, [(name, value)]);
+        for variable in vault {
+            merged = merged.with(variable.source, [(variable.name.clone(), variable.value.clone())]);
         }
         let merged = merged.with(Source::Start, spec.parameters.clone()).with(Source::Start, given);
         self.stored(rooms.store.set_env_names(&spec.id, &merged.names()).await)?;
@@ -211,8 +211,8 @@ impl Driver {
             .map_err(std::io::Error::other)
             .flatten()
             .map_err(|error| {
-                NotStarted::failed(ErrorType::Docker, format!("The code could not be copied for the run: {error}."))
-            })?;
+            NotStarted::failed(ErrorType::Docker, format!("The code could not be copied for the run: {error}."))
+        })?;
         Ok(workspace)
     }
 
@@ -272,8 +272,11 @@ impl Driver {
         input.send(job).await.map_err(|error| docker(&error))?;
         steps.reach(Step::JobSent).await;
 
-        let facts =
-            Facts { container_id: Some(container.as_str().to_owned()), started_at: Some(started_at), ..Facts::default() };
+        let facts = Facts {
+            container_id: Some(container.as_str().to_owned()),
+            started_at: Some(started_at),
+            ..Facts::default()
+        };
         if let Err(error) = self.record(&[Event::Started], facts).await {
             // The run works whatever the database says: go on, and let the recorder of the end catch up.
             tracing::error!(run = %run_id, %error, "the start of run {run_id} is not recorded yet: {error}");
@@ -306,7 +309,8 @@ impl Driver {
             match call().await {
                 Err(error) if error.is_unavailable() => {
                     self.runs.note_docker(false);
-                    if Instant::now() + pause >= deadline || self.live.stop_reason().is_some() || self.runs.is_closing() {
+                    if Instant::now() + pause >= deadline || self.live.stop_reason().is_some() || self.runs.is_closing()
+                    {
                         return Err(error);
                     }
                     tokio::time::sleep(jittered(pause)).await;
@@ -413,7 +417,9 @@ fn environment_failure(error: &EnvironmentError) -> NotStarted {
         EnvironmentError::Dependency { summary, output } => NotStarted::Failed(
             Outcome::failed(
                 ErrorType::Dependency,
-                format!("The dependencies could not be installed: {summary}. Check requirements.txt; uv's full message is in the log."),
+                format!(
+                    "The dependencies could not be installed: {summary}. Check requirements.txt; uv's full message is in the log."
+                ),
             ),
             Some(output.clone()),
         ),

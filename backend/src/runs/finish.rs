@@ -274,7 +274,8 @@ impl Driver {
 impl Runs {
     pub(super) async fn remove_workspace(&self, run: RunId) {
         let workspace = Workspace::of(&self.inner.options.scratch_dir, run);
-        let removed = tokio::task::spawn_blocking(move || workspace.remove()).await.map_err(std::io::Error::other).flatten();
+        let removed =
+            tokio::task::spawn_blocking(move || workspace.remove()).await.map_err(std::io::Error::other).flatten();
         if let Err(error) = removed {
             tracing::warn!(%run, %error, "the workspace of run {run} stays until the next sweep: {error}");
         }

@@ -179,8 +179,13 @@ impl Runs {
         if pipeline.settings.enabled == Some(false) {
             return Err(LaunchError::Disabled { name: name.to_owned(), by: "in its pipeline.json" });
         }
-        if !rooms.store.is_enabled(name).await? {
-            return Err(LaunchError::Disabled { name: name.to_owned(), by: "by an operator" });
+        // A folder that was added a moment ago is not in the database yet, and nobody has switched it off.
+        match rooms.store.pipeline(name).await {
+            Ok(row) if !row.enabled_by_operator => {
+                return Err(LaunchError::Disabled { name: name.to_owned(), by: "by an operator" });
+            }
+            Ok(_) | Err(StoreError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
         }
         Ok(pipeline)
     }

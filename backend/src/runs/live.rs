@@ -67,10 +67,14 @@ impl Live {
     /// Waits until somebody asks it to stop.
     pub async fn stopped(&self) -> StopReason {
         let mut stop = self.stop.subscribe();
-        match stop.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or(StopReason::Cancelled { by: None }),
-            // The sender is in `self`, so it outlives this call.
-            Err(_) => std::future::pending().await,
+        loop {
+            if let Some(reason) = stop.borrow_and_update().clone() {
+                return reason;
+            }
+            if stop.changed().await.is_err() {
+                // The sender is in `self`, so it outlives this call.
+                std::future::pending::<()>().await;
+            }
         }
     }
 

@@ -21,8 +21,6 @@ mod reattach;
 mod recover;
 mod sampler;
 mod steps;
-#[cfg(test)]
-mod tests;
 mod view;
 mod workspace;
 

@@ -151,10 +151,7 @@ pub async fn pump(mut output: OutputStream, tap: &mut Tap, last_output: &AtomicI
     }
 }
 
-async fn wait_for_more(
-    output: &mut OutputStream,
-    tap: &mut Tap,
-) -> Option<crate::engine::Result<Frame>> {
+async fn wait_for_more(output: &mut OutputStream, tap: &mut Tap) -> Option<crate::engine::Result<Frame>> {
     if tap.writer.has_partial() {
         if let Ok(next) = tokio::time::timeout(PARTIAL_AFTER, output.next()).await {
             return next;

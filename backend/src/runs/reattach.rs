@@ -17,7 +17,8 @@ use crate::engine::{ContainerId, Engine, EngineError, Frame, OutputStream, Sourc
 use crate::journal::StoredLog;
 
 /// Said in the log when Docker no longer has what was written meanwhile.
-pub const GAP: &str = "output is missing here: it was written while the server was away, and Docker's log no longer holds it";
+pub const GAP: &str =
+    "output is missing here: it was written while the server was away, and Docker's log no longer holds it";
 
 /// Silence after which nothing more is on its way from a frozen container.
 const SETTLED: Duration = Duration::from_millis(50);
@@ -133,25 +134,27 @@ struct Splice {
 
 impl Splice {
     fn repair(self, output: OutputStream) -> OutputStream {
-        Box::pin(stream::unfold((self, Some(output), Vec::new()), |(mut splice, mut output, mut ready)| async move {
-            loop {
-                if let Some(frame) = ready.pop() {
-                    return Some((Ok(frame), (splice, output, ready)));
-                }
-                match output.as_mut()?.next().await {
-                    Some(Ok(frame)) => ready = splice.hear(frame).await,
-                    Some(Err(error)) => return Some((Err(error), (splice, output, ready))),
-                    None => {
-                        output = None;
-                        ready = splice.rest().await;
-                        if ready.is_empty() {
-                            return None;
+        Box::pin(
+            stream::unfold((self, Some(output), Vec::new()), |(mut splice, mut output, mut ready)| async move {
+                loop {
+                    if let Some(frame) = ready.pop() {
+                        return Some((Ok(frame), (splice, output, ready)));
+                    }
+                    match output.as_mut()?.next().await {
+                        Some(Ok(frame)) => ready = splice.hear(frame).await,
+                        Some(Err(error)) => return Some((Err(error), (splice, output, ready))),
+                        None => {
+                            output = None;
+                            ready = splice.rest().await;
+                            if ready.is_empty() {
+                                return None;
+                            }
                         }
                     }
                 }
-            }
-        })
-        .fuse())
+            })
+            .fuse(),
+        )
     }
 
     /// Frames to pass on, in reverse order.

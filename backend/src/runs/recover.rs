@@ -219,8 +219,7 @@ impl Driver {
         let rooms = &self.runs.inner.rooms;
         let run = self.live.run;
         let started_at = state.started_at.map(Millis::from);
-        let facts =
-            Facts { container_id: Some(state.id.as_str().to_owned()), started_at, ..Facts::default() };
+        let facts = Facts { container_id: Some(state.id.as_str().to_owned()), started_at, ..Facts::default() };
         let events: &[Event] = match self.row.status {
             RunStatus::Pending => &[Event::Started],
             RunStatus::Interrupted => &[Event::Reattached],

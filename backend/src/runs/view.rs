@@ -66,7 +66,8 @@ impl Runs {
         let limit = self.inner.options.silence_limit;
         let last = self.inner.live.get(run_id).and_then(|live| super::pump::last_output(&live.last_output));
         let since = last.or(row.started_at);
-        let silent_seconds = since.filter(|_| row.status == RunStatus::Running).map(|at| now.seconds_since(at).max(0.0));
+        let silent_seconds =
+            since.filter(|_| row.status == RunStatus::Running).map(|at| now.seconds_since(at).max(0.0));
         let mut health = RunHealth {
             status: row.status,
             verdict: "not_running".to_owned(),

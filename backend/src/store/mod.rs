@@ -17,18 +17,14 @@ mod options;
 mod pipelines;
 mod record;
 mod row;
-<<<<<<< HEAD
 mod run_list;
 mod run_row;
 mod runs;
-mod tx;
-mod upkeep;
-=======
 mod sessions;
 mod tx;
+mod upkeep;
 mod users;
 mod vault;
->>>>>>> access
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -46,18 +42,15 @@ pub use error::StoreError;
 pub use jobs::{Claim, FiringRow, JobRow, NewJob, REPOSITORY};
 pub use options::Options;
 use options::Target;
-<<<<<<< HEAD
 pub use pipelines::{PipelineRow, SeenPipeline};
 pub use record::{Facts, Recorded, Report};
 pub use run_list::{ActiveCount, RunCursor, RunFilter, RunOrder, RunRows};
 pub use run_row::{Code, Limits, Measured, NewRun, RunRow};
 pub use runs::{StopAnswer, UsedEnvironment};
-pub use upkeep::OldRun;
-=======
 pub use sessions::{SessionKind, SessionRow};
+pub use upkeep::OldRun;
 pub use users::UserRow;
 pub use vault::VaultRow;
->>>>>>> access
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
