@@ -9,5 +9,8 @@ pub mod environments;
 pub mod git;
 pub mod journal;
 pub mod runs;
+pub mod schedule;
 pub mod store;
+pub mod sync;
+pub mod upkeep;
 pub mod vault;

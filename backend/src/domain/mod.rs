@@ -7,3 +7,4 @@ pub mod outcome;
 pub mod pipeline;
 pub mod run;
 pub mod size;
+pub mod trigger;

@@ -113,7 +113,32 @@ impl Runs {
         let id = new_id();
         let mut new = self.new_run(&found, id, trigger, &start);
         new.triggered_by.clone_from(&start.triggered_by);
-        self.accept(id, new, start.firing.is_some()).await
+        self.accept(id, new).await
+    }
+
+    /// Starts a pipeline whose row is stored by `store`, in a transaction of the caller's; `None` when `store` says that
+    /// somebody else has the start. Such a start was promised (a schedule), so the queue takes it however long it is.
+    ///
+    /// # Errors
+    /// [`LaunchError`]; nothing is started then, and `store` was not called or has failed.
+    pub async fn launch_with(
+        &self,
+        pipeline: &str,
+        trigger: Trigger,
+        start: Start,
+        store: impl AsyncFnOnce(&NewRun) -> Result<bool, StoreError>,
+    ) -> Result<Option<Run>, LaunchError> {
+        self.check_open().await?;
+        check_values(&start)?;
+        let found = self.startable(pipeline).await?;
+        let id = new_id();
+        let mut new = self.new_run(&found, id, trigger, &start);
+        new.triggered_by.clone_from(&start.triggered_by);
+        let place = self.inner.admission.enter_always(id);
+        if !store(&new).await? {
+            return Ok(None);
+        }
+        self.begin_driving(id, &new, place).await.map(Some)
     }
 
     /// Starts an earlier run again.
@@ -152,7 +177,7 @@ impl Runs {
                 new.retry_of = Some(row.spec.id);
             }
         }
-        self.accept(id, new, false).await
+        self.accept(id, new).await
     }
 
     async fn check_open(&self) -> Result<(), LaunchError> {
@@ -237,18 +262,17 @@ impl Runs {
     }
 
     /// Takes a place, stores the row, and lets a task drive it.
-    async fn accept(&self, id: RunId, new: NewRun, promised: bool) -> Result<Run, LaunchError> {
-        let admission = &self.inner.admission;
-        let place = if promised {
-            admission.enter_always(id)
-        } else {
-            admission.enter(id).map_err(|Full { running, queued }| LaunchError::QueueFull {
-                running,
-                queued,
-                retry_after: RETRY_AFTER,
-            })?
-        };
+    async fn accept(&self, id: RunId, new: NewRun) -> Result<Run, LaunchError> {
+        let place = self.inner.admission.enter(id).map_err(|Full { running, queued }| LaunchError::QueueFull {
+            running,
+            queued,
+            retry_after: RETRY_AFTER,
+        })?;
         self.inner.rooms.store.insert_run(&new).await?;
+        self.begin_driving(id, &new, place).await
+    }
+
+    async fn begin_driving(&self, id: RunId, new: &NewRun, place: Place) -> Result<Run, LaunchError> {
         self.inner.options.steps.reach(Step::RowInserted).await;
         let row = self.inner.rooms.store.run(&new.id).await?;
         let live = self.drive(id, row.clone(), Some(place));
