@@ -1,1 +1,3 @@
-//! Placeholder while dependencies build.
+//! Fast-Flow's server: the rooms of the house, see `docs/architecture.md`.
+
+pub mod journal;
