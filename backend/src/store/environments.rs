@@ -4,6 +4,7 @@ use fastflow_shared::EnvironmentState;
 use sqlx::any::AnyRow;
 
 use super::row::{Cells, Named};
+use super::tx::Real;
 use super::{Store, StoreError};
 use crate::domain::clock::Millis;
 
@@ -113,7 +114,7 @@ impl Store {
             .bind(uv_version.as_deref())
             .bind(link_mode.as_deref())
             .bind(*size_bytes)
-            .bind(*seconds)
+            .bind(Real(*seconds))
             .bind(error.as_deref())
             .bind(built_at.map(|time| time.0))
             .bind(last_used_at.map(|time| time.0))

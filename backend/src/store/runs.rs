@@ -7,6 +7,7 @@ use sqlx::AnyConnection;
 use super::codec::{StoredStop, StoredStrategy, json};
 use super::row::Cells;
 use super::run_row::{Measured, NewRun, RunRow, run_columns};
+use super::tx::{Real, Statement};
 use super::{Store, StoreError};
 use crate::domain::clock::Millis;
 use crate::domain::outcome::StopReason;
@@ -86,9 +87,9 @@ pub(super) async fn insert(connection: &mut AnyConnection, run: &NewRun) -> Resu
         .bind(image.as_deref())
         .bind(json(parameters))
         .bind(sealed_env.as_deref())
-        .bind(limits.cpu)
+        .bind(Real(limits.cpu))
         .bind(limits.memory)
-        .bind(limits.cpu_soft)
+        .bind(Real(limits.cpu_soft))
         .bind(limits.memory_soft)
         .bind(limits.timeout_seconds)
         .bind(instance.as_deref())
@@ -217,7 +218,7 @@ impl Store {
             .bind(key.as_deref())
             .bind(image_id.as_deref())
             .bind(uv_version.as_deref())
-            .bind(*setup_seconds);
+            .bind(Real(*setup_seconds));
         self.one_run(id, update).await
     }
 
@@ -243,10 +244,10 @@ impl Store {
         let update = sqlx::query(SQL)
             .bind(id)
             .bind(log_bytes)
-            .bind(cpu_peak_percent)
-            .bind(cpu_average_percent)
-            .bind(ram_peak_mb)
-            .bind(ram_average_mb)
+            .bind(Real(cpu_peak_percent))
+            .bind(Real(cpu_average_percent))
+            .bind(Real(ram_peak_mb))
+            .bind(Real(ram_average_mb))
             .bind(i64::from(soft_limit_exceeded))
             .bind(i64::from(cpu_throttled));
         self.one_run(id, update).await
@@ -268,7 +269,7 @@ impl Store {
         self.one_run(id, sqlx::query("UPDATE runs SET owner = $2 WHERE id = $1").bind(id).bind(owner)).await
     }
 
-    async fn one_run(&self, id: &str, update: super::tx::Statement<'_>) -> Result<(), StoreError> {
+    async fn one_run(&self, id: &str, update: Statement<'_>) -> Result<(), StoreError> {
         match self.execute(update).await?.rows_affected() {
             0 => Err(StoreError::not_found("run", id)),
             _ => Ok(()),
