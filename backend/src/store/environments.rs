@@ -4,7 +4,7 @@ use fastflow_shared::EnvironmentState;
 use sqlx::any::AnyRow;
 
 use super::row::{Cells, Named};
-use super::tx::Real;
+use super::tx::{Real, free_text};
 use super::{Store, StoreError};
 use crate::domain::clock::Millis;
 
@@ -115,7 +115,7 @@ impl Store {
             .bind(link_mode.as_deref())
             .bind(*size_bytes)
             .bind(Real(*seconds))
-            .bind(error.as_deref())
+            .bind(free_text(error.as_deref()))
             .bind(built_at.map(|time| time.0))
             .bind(last_used_at.map(|time| time.0))
             .bind(now.0);

@@ -4,6 +4,7 @@ use fastflow_shared::PipelineStats;
 use sqlx::any::AnyRow;
 
 use super::row::Cells;
+use super::tx::{Statement, key};
 use super::{Store, StoreError};
 use crate::domain::clock::Millis;
 
@@ -133,6 +134,7 @@ impl Store {
     /// [`StoreError::NotFound`], [`StoreError::Corrupt`].
     pub async fn pipeline(&self, name: &str) -> Result<PipelineRow, StoreError> {
         const SQL: &str = concat!("SELECT ", pipeline_columns!(), " FROM pipelines WHERE name = $1");
+        key("pipeline", name)?;
         self.within(async {
             let row = sqlx::query(SQL).bind(name).fetch_optional(&self.pool).await?;
             read(&row.ok_or_else(|| StoreError::not_found("pipeline", name))?)
@@ -177,7 +179,8 @@ impl Store {
         self.one_pipeline(name, sqlx::query(SQL).bind(name).bind(now.0)).await
     }
 
-    async fn one_pipeline(&self, name: &str, update: super::tx::Statement<'_>) -> Result<(), StoreError> {
+    async fn one_pipeline(&self, name: &str, update: Statement<'_>) -> Result<(), StoreError> {
+        key("pipeline", name)?;
         match self.execute(update).await?.rows_affected() {
             0 => Err(StoreError::not_found("pipeline", name)),
             _ => Ok(()),

@@ -11,6 +11,7 @@ use sqlx::AnyConnection;
 use super::row::Cells;
 use super::run_row::NewRun;
 use super::runs::insert;
+use super::tx::free_text;
 use super::{Store, StoreError};
 use crate::domain::clock::Millis;
 use crate::domain::run::{Event, transition};
@@ -159,7 +160,7 @@ async fn apply(
         .bind(finished_at.map(|time| time.0))
         .bind(exit_code.map(i64::from))
         .bind(error_type.map(ErrorType::as_str))
-        .bind(error_message.as_deref())
+        .bind(free_text(error_message.as_deref()))
         .bind(next.map(|run| run.id.as_str()))
         .bind(i64::from(to.is_final()))
         .fetch_optional(&mut *tx)

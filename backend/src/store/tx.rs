@@ -35,6 +35,17 @@ impl Type<Any> for Real {
     }
 }
 
+/// Text that came from outside (a script's last words, a commit's subject), as both databases can hold it: PostgreSQL refuses
+/// the character NUL, and a run must not stay unrecorded for what its script printed.
+pub(super) fn free_text(text: Option<&str>) -> Option<String> {
+    text.map(|text| text.replace('\0', "\u{fffd}"))
+}
+
+/// A key to look for. What PostgreSQL cannot hold is nowhere to be found, rather than a mistake of ours.
+pub(super) fn key(what: &'static str, key: &str) -> Result<(), StoreError> {
+    if key.contains('\0') { Err(StoreError::not_found(what, key)) } else { Ok(()) }
+}
+
 /// A transaction that writes. Rolls back when it is dropped without [`WriteTx::commit`].
 pub(super) struct WriteTx<'s> {
     // Fields drop in this order: the roll-back is under way before the next writer is let in.

@@ -268,3 +268,32 @@ async fn words_of_a_newer_release_are_told_apart() {
     })
     .await;
 }
+
+/// PostgreSQL refuses the character NUL in a text; SQLite does not.
+#[tokio::test]
+async fn nul_stops_neither_a_record_nor_a_question() {
+    on_both(async |store| {
+        let odd = "a\0b".to_owned();
+        let mut run = new_run("a", "etl", 1);
+        run.triggered_by = Some(odd.clone());
+        run.code.commit_subject = Some(odd.clone());
+        run.parameters.insert("X".to_owned(), odd.clone());
+        store.insert_run(&run).await.expect("inserted");
+        let by = StopReason::Cancelled { by: Some(odd.clone()) };
+        assert_eq!(store.request_stop("a", &by, Millis(1)).await.ok(), Some(StopAnswer::Accepted));
+        let facts = Facts { error_message: Some(odd.clone()), ..Facts::default() };
+        assert!(record(&store, "a", &[Event::StartFailed], facts, 2).await.applied());
+        let row = store.run("a").await.expect("there");
+        assert_eq!(row.error_message.as_deref(), Some("a\u{fffd}b"));
+        assert_eq!(row.spec.parameters["X"], odd, "a value is given to the run as it is");
+
+        assert!(store.run(&odd).await.expect_err("unknown").is_not_found());
+        assert!(store.set_container(&odd, "c").await.expect_err("unknown").is_not_found());
+        assert!(store.pipeline(&odd).await.expect_err("unknown").is_not_found());
+        assert!(store.set_enabled(&odd, true).await.expect_err("unknown").is_not_found());
+        assert!(store.job(&odd).await.expect_err("unknown").is_not_found());
+        let filter = RunFilter { pipeline: Some(odd), ..RunFilter::default() };
+        assert!(store.runs_page(&filter, RunOrder::NewestFirst, None, 5).await.expect("answered").rows.is_empty());
+    })
+    .await;
+}
