@@ -20,6 +20,8 @@ CREATE TABLE pipelines (
     failed_runs         BIGINT NOT NULL DEFAULT 0,
     total_duration_ms   BIGINT NOT NULL DEFAULT 0,
     timed_runs          BIGINT NOT NULL DEFAULT 0,
+    -- Written when a run ends: asking for it in each list would read a thousand runs of every pipeline.
+    p95_duration_ms     BIGINT,
     stats_reset_at      BIGINT
 );
 

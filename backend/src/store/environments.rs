@@ -4,6 +4,7 @@ use fastflow_shared::EnvironmentState;
 use sqlx::any::AnyRow;
 
 use super::row::{Cells, Named};
+use super::tx::{Real, free_text};
 use super::{Store, StoreError};
 use crate::domain::clock::Millis;
 
@@ -113,8 +114,8 @@ impl Store {
             .bind(uv_version.as_deref())
             .bind(link_mode.as_deref())
             .bind(*size_bytes)
-            .bind(*seconds)
-            .bind(error.as_deref())
+            .bind(Real(*seconds))
+            .bind(free_text(error.as_deref()))
             .bind(built_at.map(|time| time.0))
             .bind(last_used_at.map(|time| time.0))
             .bind(now.0);

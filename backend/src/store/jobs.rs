@@ -12,6 +12,7 @@ use super::codec::json;
 use super::row::Cells;
 use super::run_row::NewRun;
 use super::runs::insert;
+use super::tx::{Statement, free_text, key};
 use super::{Store, StoreError};
 use crate::domain::clock::Millis;
 
@@ -204,7 +205,7 @@ async fn write_job(tx: &mut AnyConnection, sql: &'static str, job: &NewJob, now:
         .bind(*max_instances)
         .bind(json(parameters))
         .bind(next_run_at.map(|time| time.0))
-        .bind(problem.as_deref())
+        .bind(free_text(problem.as_deref()))
         .bind(now.0)
         .execute(tx)
         .await?;
@@ -270,6 +271,7 @@ impl Store {
     /// [`StoreError::NotFound`], [`StoreError::Corrupt`].
     pub async fn job(&self, id: &str) -> Result<JobRow, StoreError> {
         const SQL: &str = concat!("SELECT ", job_columns!(), " FROM scheduled_jobs WHERE id = $1");
+        key("job", id)?;
         self.within(async {
             let row = sqlx::query(SQL).bind(id).fetch_optional(&self.pool).await?;
             read(&row.ok_or_else(|| StoreError::not_found("job", id))?)
@@ -312,7 +314,8 @@ impl Store {
             if advance.execute(&mut *tx).await?.rows_affected() == 0 {
                 return Ok(false);
             }
-            let fire = sqlx::query(FIRE).bind(job_id).bind(due_at.0).bind(now.0).bind(by).bind(run_id).bind(result);
+            let fire =
+                sqlx::query(FIRE).bind(job_id).bind(due_at.0).bind(now.0).bind(by).bind(run_id).bind(free_text(result));
             let fired = fire.execute(&mut *tx).await?.rows_affected() == 1;
             if let Some(run) = run.filter(|_| fired) {
                 insert(&mut tx, run).await?;
@@ -382,7 +385,8 @@ impl Store {
         .await
     }
 
-    async fn one_job(&self, id: &str, update: super::tx::Statement<'_>) -> Result<(), StoreError> {
+    async fn one_job(&self, id: &str, update: Statement<'_>) -> Result<(), StoreError> {
+        key("job", id)?;
         match self.execute(update).await?.rows_affected() {
             0 => Err(StoreError::not_found("job", id)),
             _ => Ok(()),

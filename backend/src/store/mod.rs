@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::Migrator;
-use sqlx::{AnyConnection, AnyPool, Connection, Executor};
+use sqlx::{AnyConnection, AnyPool, Executor};
 use tokio::sync::Semaphore;
 
 pub use environments::EnvironmentRow;
@@ -77,16 +77,8 @@ impl Store {
             create_folder(path).await?;
         }
         let setup = session_setup(&target, options);
-        migrate(&target, options, setup.clone()).await?;
-        let pool = AnyPoolOptions::new()
-            .max_connections(options.max_connections.max(2))
-            .acquire_timeout(options.acquire_timeout)
-            .after_connect(move |connection, _| {
-                let setup = setup.clone();
-                Box::pin(async move { set_up(connection, setup).await })
-            })
-            .connect(target.url())
-            .await?;
+        migrate(&target, options, Arc::clone(&setup)).await?;
+        let pool = connect(&target, options, options.max_connections.max(2), setup).await?;
         let writer = matches!(target, Target::Sqlite { .. }).then(|| Arc::new(Semaphore::new(1)));
         Ok(Self { pool, writer, deadline: options.deadline })
     }
@@ -146,17 +138,23 @@ async fn set_up(connection: &mut AnyConnection, setup: Arc<[String]>) -> Result<
     Ok(())
 }
 
-/// On a connection of its own: a migration may take longer than any deadline of the pool.
+/// On a connection of its own, without PostgreSQL's time limits: a migration may take longer than any call.
 async fn migrate(target: &Target, options: &Options, setup: Arc<[String]>) -> Result<(), StoreError> {
-    let mut connection = tokio::time::timeout(options.acquire_timeout, AnyConnection::connect(target.url()))
-        .await
-        .map_err(|_| StoreError::too_slow(options.acquire_timeout))??;
-    if matches!(target, Target::Sqlite { .. }) {
-        set_up(&mut connection, setup).await?;
-    }
-    MIGRATIONS.run(&mut connection).await?;
-    connection.close().await?;
-    Ok(())
+    let setup = if matches!(target, Target::Sqlite { .. }) { setup } else { Arc::new([]) };
+    let pool = connect(target, options, 1, setup).await?;
+    let outcome = MIGRATIONS.run(&pool).await;
+    pool.close().await;
+    Ok(outcome?)
+}
+
+async fn connect(target: &Target, options: &Options, most: u32, setup: Arc<[String]>) -> Result<AnyPool, StoreError> {
+    let pool = AnyPoolOptions::new().max_connections(most).acquire_timeout(options.acquire_timeout).after_connect(
+        move |connection, _| {
+            let setup = Arc::clone(&setup);
+            Box::pin(async move { set_up(connection, setup).await })
+        },
+    );
+    Ok(pool.connect(target.url()).await?)
 }
 
 #[cfg(test)]

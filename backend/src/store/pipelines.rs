@@ -4,6 +4,7 @@ use fastflow_shared::PipelineStats;
 use sqlx::any::AnyRow;
 
 use super::row::Cells;
+use super::tx::{Statement, key};
 use super::{Store, StoreError};
 use crate::domain::clock::Millis;
 
@@ -39,21 +40,13 @@ pub struct PipelineRow {
     pub stats: PipelineStats,
 }
 
-/// Columns with the percentile, which is taken from the latest 1,000 runs that ended since the counters were reset.
-/// `CUME_DIST` gives the nearest rank: the smallest duration that at least 95 % of them do not exceed.
 macro_rules! pipeline_columns {
     () => {
-        "p.name, p.first_seen_at, p.last_seen_at, p.removed_at, p.has_requirements, p.enabled_by_operator, \
-         p.last_cache_warmup, p.environment_key, p.total_runs, p.successful_runs, p.failed_runs, p.total_duration_ms, \
-         p.timed_runs, p.stats_reset_at, \
-         (SELECT MIN(d.ms) FROM (SELECT l.ms, CUME_DIST() OVER (ORDER BY l.ms) AS share FROM \
-         (SELECT r.finished_at - r.started_at AS ms FROM runs r WHERE r.pipeline_name = p.name \
-         AND r.created_at >= COALESCE(p.stats_reset_at, 0) ORDER BY r.created_at DESC, r.id DESC LIMIT 1000) l \
-         WHERE l.ms IS NOT NULL) d WHERE d.share >= 0.95) AS p95_ms FROM pipelines p"
+        "name, first_seen_at, last_seen_at, removed_at, has_requirements, enabled_by_operator, last_cache_warmup, \
+         environment_key, total_runs, successful_runs, failed_runs, total_duration_ms, timed_runs, p95_duration_ms, \
+         stats_reset_at"
     };
 }
-
-pub(super) const ALL: &str = concat!("SELECT ", pipeline_columns!(), " ORDER BY p.name");
 
 fn read(row: &AnyRow) -> Result<PipelineRow, StoreError> {
     let cells = Cells::new(row, "pipelines", "name");
@@ -80,7 +73,7 @@ fn stats(cells: &Cells<'_>) -> Result<PipelineStats, StoreError> {
         failed_runs: cells.int("failed_runs")?,
         success_rate: (total > 0).then(|| successful as f64 * 100.0 / total as f64),
         mean_duration_seconds: (timed > 0).then(|| millis as f64 / 1000.0 / timed as f64),
-        p95_duration_seconds: cells.opt_int("p95_ms")?.map(|ms| ms.max(0) as f64 / 1000.0),
+        p95_duration_seconds: cells.opt_int("p95_duration_ms")?.map(|ms| ms.max(0) as f64 / 1000.0),
         reset_at: cells.opt_time("stats_reset_at")?.map(Millis::to_utc),
     })
 }
@@ -131,7 +124,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Corrupt`].
     pub async fn pipelines(&self) -> Result<Vec<PipelineRow>, StoreError> {
-        self.within(async { sqlx::query(ALL).fetch_all(&self.pool).await?.iter().map(read).collect() }).await
+        const SQL: &str = concat!("SELECT ", pipeline_columns!(), " FROM pipelines ORDER BY name");
+        self.within(async { sqlx::query(SQL).fetch_all(&self.pool).await?.iter().map(read).collect() }).await
     }
 
     /// One pipeline with its counters.
@@ -139,7 +133,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`], [`StoreError::Corrupt`].
     pub async fn pipeline(&self, name: &str) -> Result<PipelineRow, StoreError> {
-        const SQL: &str = concat!("SELECT ", pipeline_columns!(), " WHERE p.name = $1");
+        const SQL: &str = concat!("SELECT ", pipeline_columns!(), " FROM pipelines WHERE name = $1");
+        key("pipeline", name)?;
         self.within(async {
             let row = sqlx::query(SQL).bind(name).fetch_optional(&self.pool).await?;
             read(&row.ok_or_else(|| StoreError::not_found("pipeline", name))?)
@@ -180,11 +175,12 @@ impl Store {
     /// [`StoreError::NotFound`].
     pub async fn reset_stats(&self, name: &str, now: Millis) -> Result<(), StoreError> {
         const SQL: &str = "UPDATE pipelines SET total_runs = 0, successful_runs = 0, failed_runs = 0, \
-            total_duration_ms = 0, timed_runs = 0, stats_reset_at = $2 WHERE name = $1";
+            total_duration_ms = 0, timed_runs = 0, p95_duration_ms = NULL, stats_reset_at = $2 WHERE name = $1";
         self.one_pipeline(name, sqlx::query(SQL).bind(name).bind(now.0)).await
     }
 
-    async fn one_pipeline(&self, name: &str, update: super::tx::Statement<'_>) -> Result<(), StoreError> {
+    async fn one_pipeline(&self, name: &str, update: Statement<'_>) -> Result<(), StoreError> {
+        key("pipeline", name)?;
         match self.execute(update).await?.rows_affected() {
             0 => Err(StoreError::not_found("pipeline", name)),
             _ => Ok(()),

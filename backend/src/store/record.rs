@@ -11,6 +11,7 @@ use sqlx::AnyConnection;
 use super::row::Cells;
 use super::run_row::NewRun;
 use super::runs::insert;
+use super::tx::free_text;
 use super::{Store, StoreError};
 use crate::domain::clock::Millis;
 use crate::domain::run::{Event, transition};
@@ -78,14 +79,22 @@ const UPDATE: &str = "UPDATE runs SET status = $3, container_id = COALESCE($4, c
     retried_by = COALESCE($10, retried_by), sealed_env = CASE WHEN $11 = 1 THEN NULL ELSE sealed_env END \
     WHERE id = $1 AND status = $2 RETURNING id, pipeline_name, started_at, finished_at";
 
-/// The row exists already, but for a pipeline that no sync has ever seen.
+/// The row exists already, but for a pipeline that no sync has ever seen. Counters add up; the percentile is taken as it is: of
+/// two ends at the same instant on PostgreSQL it may miss one until the next.
 const COUNT: &str = "INSERT INTO pipelines (name, first_seen_at, last_seen_at, removed_at, total_runs, successful_runs, \
-    failed_runs, total_duration_ms, timed_runs) VALUES ($1, $2, $2, $2, 1, $3, $4, $5, $6) \
+    failed_runs, total_duration_ms, timed_runs, p95_duration_ms) VALUES ($1, $2, $2, $2, 1, $3, $4, $5, $6, $7) \
     ON CONFLICT (name) DO UPDATE SET total_runs = pipelines.total_runs + 1, \
     successful_runs = pipelines.successful_runs + excluded.successful_runs, \
     failed_runs = pipelines.failed_runs + excluded.failed_runs, \
     total_duration_ms = pipelines.total_duration_ms + excluded.total_duration_ms, \
-    timed_runs = pipelines.timed_runs + excluded.timed_runs";
+    timed_runs = pipelines.timed_runs + excluded.timed_runs, p95_duration_ms = excluded.p95_duration_ms";
+
+/// The 95th percentile of the latest 1,000 runs since the counters were reset, by nearest rank: the smallest duration that
+/// at least 95 % of them do not exceed.
+const PERCENTILE: &str = "SELECT MIN(d.ms) AS p95 FROM (SELECT l.ms, CUME_DIST() OVER (ORDER BY l.ms) AS share FROM \
+    (SELECT finished_at - started_at AS ms FROM runs WHERE pipeline_name = $1 AND created_at >= \
+    COALESCE((SELECT stats_reset_at FROM pipelines WHERE name = $1), 0) ORDER BY created_at DESC, id DESC LIMIT 1000) l \
+    WHERE l.ms IS NOT NULL) d WHERE d.share >= 0.95";
 
 impl Store {
     /// Records what happened to a run. Repeating a report is safe: the second time it is refused.
@@ -151,7 +160,7 @@ async fn apply(
         .bind(finished_at.map(|time| time.0))
         .bind(exit_code.map(i64::from))
         .bind(error_type.map(ErrorType::as_str))
-        .bind(error_message.as_deref())
+        .bind(free_text(error_message.as_deref()))
         .bind(next.map(|run| run.id.as_str()))
         .bind(i64::from(to.is_final()))
         .fetch_optional(&mut *tx)
@@ -167,19 +176,22 @@ async fn apply(
     if let Some(next) = next {
         insert(&mut *tx, next).await?;
     }
-    // Last, so that the row all runs of a pipeline share is locked for as short as can be.
     if to.is_final() {
         let cells = Cells::new(&row, "runs", "id");
         let span = cells.opt_time("started_at")?.zip(cells.opt_time("finished_at")?);
         // Two clocks may disagree (Docker's and ours); time never runs backwards in the counters.
         let duration = span.map(|(start, end)| (end.0 - start.0).max(0));
+        let name = cells.text("pipeline_name")?;
+        let percentile = sqlx::query(PERCENTILE).bind(&name).fetch_one(&mut *tx).await?;
+        // Last, so that the row all runs of a pipeline share is locked for as short as can be.
         sqlx::query(COUNT)
-            .bind(cells.text("pipeline_name")?)
+            .bind(name)
             .bind(report.now.0)
             .bind(i64::from(to == RunStatus::Success))
             .bind(i64::from(to == RunStatus::Failed))
             .bind(duration.unwrap_or_default())
             .bind(i64::from(duration.is_some()))
+            .bind(Cells::new(&percentile, "pipelines", "name").opt_int("p95")?)
             .execute(&mut *tx)
             .await?;
     }

@@ -168,6 +168,10 @@ impl Store {
         after: Option<&RunCursor>,
         limit: u32,
     ) -> Result<RunRows, StoreError> {
+        // No pipeline has such a name, and PostgreSQL refuses to be asked.
+        if filter.pipeline.as_ref().is_some_and(|name| name.contains('\0')) {
+            return Ok(RunRows { rows: Vec::new(), next: None });
+        }
         let mut statuses = filter.statuses.clone();
         statuses.sort_unstable();
         statuses.dedup();
@@ -202,13 +206,14 @@ impl Store {
     /// [`StoreError::Corrupt`].
     pub async fn latest_runs(&self, limit: u32) -> Result<BTreeMap<String, Vec<RunSummary>>, StoreError> {
         self.within(async {
-            let rows = sqlx::query(LATEST).bind(i64::from(limit.max(1)) - 1).fetch_all(&self.pool).await?;
+            let sql = if self.is_sqlite() { LATEST_SQLITE } else { LATEST_POSTGRES };
+            let rows = sqlx::query(sql).bind(i64::from(limit.max(1))).fetch_all(&self.pool).await?;
             let mut latest: BTreeMap<String, Vec<RunSummary>> = BTreeMap::new();
             for row in &rows {
                 let name = Cells::new(row, "runs", "id").text("pipeline_name")?;
                 let runs = latest.entry(name).or_default();
                 // Several runs may share the time that the statement reads on from.
-                if runs.len() < limit as usize {
+                if runs.len() < limit.max(1) as usize {
                     runs.push(read_summary(row)?);
                 }
             }
@@ -252,11 +257,15 @@ impl Store {
     }
 }
 
-/// A window function would read every run there is. This finds, for each pipeline, the time of its n-th latest run by one
-/// step into the index, and reads on from there.
-pub(super) const LATEST: &str = "WITH edge AS MATERIALIZED (SELECT p.name AS name, COALESCE((SELECT x.created_at FROM runs x \
-    WHERE x.pipeline_name = p.name ORDER BY x.created_at DESC, x.id DESC LIMIT 1 OFFSET $1), 0) AS since \
+/// A window function would read every run there is. Both of these take, for each pipeline, one step into the index; each
+/// in the words of its own database, for PostgreSQL joins SQLite's by hashing all runs, and SQLite knows no `LATERAL`.
+pub(super) const LATEST_SQLITE: &str = "WITH edge AS MATERIALIZED (SELECT p.name AS name, COALESCE((SELECT x.created_at \
+    FROM runs x WHERE x.pipeline_name = p.name ORDER BY x.created_at DESC, x.id DESC LIMIT 1 OFFSET $1 - 1), 0) AS since \
     FROM pipelines p WHERE p.removed_at IS NULL) \
     SELECT r.pipeline_name, r.id, r.status, r.error_type, r.created_at, r.started_at, r.finished_at \
-    FROM edge e JOIN runs r ON r.pipeline_name = e.name AND r.created_at >= e.since \
+    FROM edge e CROSS JOIN runs r WHERE r.pipeline_name = e.name AND r.created_at >= e.since \
+    ORDER BY r.pipeline_name, r.created_at DESC, r.id DESC";
+const LATEST_POSTGRES: &str = "SELECT r.pipeline_name, r.id, r.status, r.error_type, r.created_at, r.started_at, \
+    r.finished_at FROM pipelines p CROSS JOIN LATERAL (SELECT * FROM runs x WHERE x.pipeline_name = p.name \
+    ORDER BY x.created_at DESC, x.id DESC LIMIT $1) r WHERE p.removed_at IS NULL \
     ORDER BY r.pipeline_name, r.created_at DESC, r.id DESC";

@@ -7,6 +7,7 @@ use sqlx::AnyConnection;
 use super::codec::{StoredStop, StoredStrategy, json};
 use super::row::Cells;
 use super::run_row::{Measured, NewRun, RunRow, run_columns};
+use super::tx::{Real, Statement, free_text, key};
 use super::{Store, StoreError};
 use crate::domain::clock::Millis;
 use crate::domain::outcome::StopReason;
@@ -69,7 +70,7 @@ pub(super) async fn insert(connection: &mut AnyConnection, run: &NewRun) -> Resu
         .bind(id)
         .bind(pipeline_name)
         .bind(trigger.as_str())
-        .bind(triggered_by.as_deref())
+        .bind(free_text(triggered_by.as_deref()))
         .bind(i64::from(*attempt))
         .bind(i64::from(*max_attempts))
         .bind(retry_strategy.as_ref().map(|strategy| json(&StoredStrategy::from(strategy))))
@@ -80,15 +81,15 @@ pub(super) async fn insert(connection: &mut AnyConnection, run: &NewRun) -> Resu
         .bind(created_at.0)
         .bind(not_before.map_or(*created_at, |time| time.max(*created_at)).0)
         .bind(code.commit.as_deref())
-        .bind(code.commit_subject.as_deref())
-        .bind(code.commit_author.as_deref())
+        .bind(free_text(code.commit_subject.as_deref()))
+        .bind(free_text(code.commit_author.as_deref()))
         .bind(code.path.as_deref())
         .bind(image.as_deref())
         .bind(json(parameters))
         .bind(sealed_env.as_deref())
-        .bind(limits.cpu)
+        .bind(Real(limits.cpu))
         .bind(limits.memory)
-        .bind(limits.cpu_soft)
+        .bind(Real(limits.cpu_soft))
         .bind(limits.memory_soft)
         .bind(limits.timeout_seconds)
         .bind(instance.as_deref())
@@ -118,6 +119,7 @@ impl Store {
     /// [`StoreError::NotFound`], [`StoreError::Corrupt`].
     pub async fn run(&self, id: &str) -> Result<RunRow, StoreError> {
         const SQL: &str = concat!("SELECT ", run_columns!(), " FROM runs WHERE id = $1");
+        key("run", id)?;
         self.within(async {
             let row = sqlx::query(SQL).bind(id).fetch_optional(&self.pool).await?;
             RunRow::read(&row.ok_or_else(|| StoreError::not_found("run", id))?)
@@ -163,6 +165,8 @@ impl Store {
             StopReason::Cancelled { by } => (Some(now.0), by.as_deref()),
             _ => (None, None),
         };
+        let by = free_text(by);
+        key("run", id)?;
         self.within(async {
             let mut tx = self.write().await?;
             let update = sqlx::query(SQL).bind(id).bind(json(&StoredStop::from(reason))).bind(at).bind(by);
@@ -217,7 +221,7 @@ impl Store {
             .bind(key.as_deref())
             .bind(image_id.as_deref())
             .bind(uv_version.as_deref())
-            .bind(*setup_seconds);
+            .bind(Real(*setup_seconds));
         self.one_run(id, update).await
     }
 
@@ -243,10 +247,10 @@ impl Store {
         let update = sqlx::query(SQL)
             .bind(id)
             .bind(log_bytes)
-            .bind(cpu_peak_percent)
-            .bind(cpu_average_percent)
-            .bind(ram_peak_mb)
-            .bind(ram_average_mb)
+            .bind(Real(cpu_peak_percent))
+            .bind(Real(cpu_average_percent))
+            .bind(Real(ram_peak_mb))
+            .bind(Real(ram_average_mb))
             .bind(i64::from(soft_limit_exceeded))
             .bind(i64::from(cpu_throttled));
         self.one_run(id, update).await
@@ -268,7 +272,8 @@ impl Store {
         self.one_run(id, sqlx::query("UPDATE runs SET owner = $2 WHERE id = $1").bind(id).bind(owner)).await
     }
 
-    async fn one_run(&self, id: &str, update: super::tx::Statement<'_>) -> Result<(), StoreError> {
+    async fn one_run(&self, id: &str, update: Statement<'_>) -> Result<(), StoreError> {
+        key("run", id)?;
         match self.execute(update).await?.rows_affected() {
             0 => Err(StoreError::not_found("run", id)),
             _ => Ok(()),

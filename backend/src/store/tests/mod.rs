@@ -1,11 +1,61 @@
 //! Opening, migrating, waiting.
 
+mod jobs;
+mod list;
+mod million;
+mod pipelines;
+mod record;
+mod runs;
+mod upkeep;
+
 use std::time::{Duration, Instant};
 
 use sqlx::Row;
 
 use super::testing::{on_both, on_both_with, sqlite};
 use super::*;
+use crate::domain::clock::Millis;
+use crate::domain::run::Event;
+
+/// A run of `pipeline` accepted at `at`, with little else.
+fn new_run(id: &str, pipeline: &str, at: i64) -> NewRun {
+    NewRun {
+        id: id.to_owned(),
+        pipeline_name: pipeline.to_owned(),
+        trigger: fastflow_shared::Trigger::Manual,
+        triggered_by: None,
+        attempt: 1,
+        max_attempts: 1,
+        retry_strategy: None,
+        retry_of: None,
+        not_before: None,
+        job_id: None,
+        due_at: None,
+        created_at: Millis(at),
+        code: Code::default(),
+        image: None,
+        parameters: std::collections::BTreeMap::new(),
+        sealed_env: None,
+        limits: Limits::default(),
+        instance: None,
+        owner: None,
+    }
+}
+
+/// Records `events` at the time `now`.
+async fn record(store: &Store, id: &str, events: &[Event], facts: Facts, now: i64) -> Recorded {
+    let report = Report { run_id: id, expected: &[], events, facts, now: Millis(now) };
+    store.record(&report).await.expect("recorded or refused")
+}
+
+/// Takes a run from its start to its end; seconds from `start` to `end` in milliseconds.
+async fn finish(store: &Store, id: &str, success: bool, start: i64, end: i64) {
+    let started = Facts { started_at: Some(Millis(start)), ..Facts::default() };
+    assert!(record(store, id, &[Event::Started], started, start).await.applied());
+    let ended = Facts { finished_at: Some(Millis(end)), exit_code: Some(i32::from(!success)), ..Facts::default() };
+    let event = if success { Event::Succeeded } else { Event::Failed };
+    assert!(record(store, id, &[event], ended, end).await.applied());
+}
 
 async fn number(store: &Store, statement: &'static str) -> i64 {
     let row = sqlx::query(statement).fetch_one(&store.pool).await.expect("answers");
@@ -122,4 +172,48 @@ async fn a_server_that_is_down_is_unavailable() {
     let error = Store::open(&options).await.expect_err("nobody listens there");
     assert!(error.is_unavailable(), "{error:?}");
     assert!(!format!("{error:?}").contains("secret"));
+}
+
+/// A prepared statement keeps the types of its first values, so each type must be the same whether or not a value is there.
+#[tokio::test]
+async fn absent_values_have_the_type_of_present_ones() {
+    const SQL: &str = "INSERT INTO environments (key, state, created_at, updated_at, size_bytes, seconds, error) \
+        VALUES ($1, 'ready', 1, 1, $2, $3, $4)";
+    on_both(async |store| {
+        for absent_first in [true, false] {
+            // A connection of its own knows no statements yet.
+            let mut connection = store.pool.acquire().await.expect("free").detach();
+            for absent in [absent_first, !absent_first] {
+                sqlx::query(SQL)
+                    .bind(format!("{absent_first} {absent}"))
+                    .bind((!absent).then_some(1_i64 << 40))
+                    .bind(tx::Real((!absent).then_some(0.1)))
+                    .bind((!absent).then_some("text"))
+                    .execute(&mut connection)
+                    .await
+                    .expect("inserted");
+            }
+        }
+        let rows = store.environments().await.expect("read");
+        let seconds: Vec<_> = rows.iter().map(|row| row.seconds).collect();
+        assert_eq!(seconds, [Some(0.1), None, Some(0.1), None]);
+    })
+    .await;
+}
+
+/// The rooms above spawn tasks that call us.
+#[tokio::test]
+async fn calls_can_move_between_threads() {
+    fn check<T: Send>(_: &T) {}
+    let (store, _folder) = sqlite().await;
+    let run = new_run("a", "etl", 1);
+    let filter = RunFilter::default();
+    check(&store.runs_page(&filter, RunOrder::NewestFirst, None, 1));
+    check(&store.insert_run(&run));
+    check(&store.unfinished_runs());
+    check(&store.upsert_seen(&[], Millis(1)));
+    check(&store.upsert_repository_jobs(&[], Millis(1)));
+    check(&store.delete_runs(&[]));
+    check(&store.latest_runs(1));
+    check(&Store::open(&Options::sqlite("")));
 }
