@@ -9,11 +9,20 @@
 //!   happened; all writes can therefore be repeated safely, or refuse the second time.
 //! * **SQL is static text**; values are only ever bound.
 
+mod codec;
+mod environments;
 mod error;
+mod jobs;
 mod options;
+mod pipelines;
+mod record;
 mod row;
+mod run_list;
+mod run_row;
+mod runs;
 mod sessions;
 mod tx;
+mod upkeep;
 mod users;
 mod vault;
 
@@ -28,10 +37,18 @@ use sqlx::migrate::Migrator;
 use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 use tokio::sync::Semaphore;
 
+pub use environments::EnvironmentRow;
 pub use error::StoreError;
+pub use jobs::{Claim, FiringRow, JobRow, NewJob, REPOSITORY};
 pub use options::Options;
 use options::Target;
+pub use pipelines::{PipelineRow, SeenPipeline};
+pub use record::{Facts, Recorded, Report};
+pub use run_list::{ActiveCount, RunCursor, RunFilter, RunOrder, RunRows};
+pub use run_row::{Code, Limits, Measured, NewRun, RunRow};
+pub use runs::{StopAnswer, UsedEnvironment};
 pub use sessions::{SessionKind, SessionRow};
+pub use upkeep::OldRun;
 pub use users::UserRow;
 pub use vault::VaultRow;
 
