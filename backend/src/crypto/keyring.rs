@@ -5,7 +5,7 @@
 //! several when a key is being replaced: the first one seals, each one opens.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fernet::Fernet;
 use thiserror::Error;
@@ -13,9 +13,6 @@ use tracing::{info, warn};
 use zeroize::Zeroizing;
 
 use super::file::{self, FileError};
-
-/// Shown with a malformed key. Not a key anybody uses: it is what 32 zero bytes look like.
-const EXAMPLE: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// Fernet carries the time of sealing and the crate refuses values from the future. Python does so only when asked to
 /// check an age, and rightly: a server whose clock was once wrong must not lose its secrets. So we always open as of a
@@ -40,11 +37,11 @@ impl fmt::Debug for Options {
 /// Why there is no keyring. Never holds a key.
 #[derive(Debug, Error)]
 pub enum KeyringError {
-    /// Not a key.
+    /// Not a key. The message gives no example, for somebody would use it.
     #[error(
         "key {number} of {count} in {origin} is malformed ({characters} characters): a key is 32 random bytes in URL-safe \
-         base64, {} characters that look like {EXAMPLE}. Make one with: \
-         python3 -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())'", EXAMPLE.len()
+         base64, that is 43 letters, digits, - and _, then =. Make one with: \
+         python3 -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())'"
     )]
     Malformed {
         /// `ENCRYPTION_KEY` or the file.
@@ -156,7 +153,7 @@ impl Keyring {
 
     /// Who sets `ENCRYPTION_KEY` after starting without it would otherwise learn from failing runs that the secrets so
     /// far need the file's key as well.
-    fn warn_of_a_forgotten_file(&self, key_file: &std::path::Path) -> Result<(), KeyringError> {
+    fn warn_of_a_forgotten_file(&self, key_file: &Path) -> Result<(), KeyringError> {
         let shown = key_file.display();
         let Some(text) = file::read(key_file)? else { return Ok(()) };
         let Ok(old) = Self::parse(&text, "the key file") else { return Ok(()) };
@@ -221,7 +218,7 @@ mod tests {
             (" , ".to_owned(), "key 1 of 1"),
         ] {
             let error = Keyring::parse(&text, "ENCRYPTION_KEY").expect_err("malformed").to_string();
-            assert!(error.contains(told) && error.contains("44 characters"), "{error}");
+            assert!(error.contains(told) && error.contains("32 random bytes"), "{error}");
             assert!(!error.contains("hunter2") && !error.contains(&good[..40]), "{error}");
         }
     }
