@@ -1,7 +1,10 @@
 //! Fast-Flow's server. Rooms on floors: imports point downstairs only (`tests/floor_plan.rs` checks it).
 
+pub mod api;
+pub mod app;
 pub mod auth;
 pub mod catalog;
+pub mod config;
 pub mod crypto;
 pub mod domain;
 pub mod engine;

@@ -50,7 +50,10 @@ impl AuthApi {
     async fn login(&self, request: &Request, body: Json<Login>) -> ApiResult<LoggedIn> {
         let Json(Login { username, password }) = body;
         if username.len() > MAX_BYTES || password.len() > MAX_BYTES {
-            return Err(ApiError::bad_request("too_long", format!("Names and passwords have at most {MAX_BYTES} bytes.")));
+            return Err(ApiError::bad_request(
+                "too_long",
+                format!("Names and passwords have at most {MAX_BYTES} bytes."),
+            ));
         }
         let client = Client {
             ip: request.remote_addr().as_socket_addr().map(std::net::SocketAddr::ip),
@@ -61,7 +64,8 @@ impl AuthApi {
         let seconds = session.expires_at.seconds_since(self.0.clock.now()).max(0.0);
         let token = session.token.expose().to_owned();
         let cookie = format!("{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds:.0}");
-        let answer = LoginAnswer { access_token: token, token_type: "bearer".to_owned(), expires_at, user: session.user };
+        let answer =
+            LoginAnswer { access_token: token, token_type: "bearer".to_owned(), expires_at, user: session.user };
         Ok(LoggedIn::Ok(Json(answer), cookie))
     }
 

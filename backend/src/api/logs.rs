@@ -288,8 +288,7 @@ async fn next_message(api: &Api, run: RunId, reader: &mut Reader) -> (LogMessage
                 Some(Ok(LogEvent::Lines(batch))) => return (LogMessage::Lines(lines(&batch)), true),
                 Some(Ok(LogEvent::Skipped { from, to, lines })) => {
                     let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-                    let skipped =
-                        LogSkipped { from: number(from), to: number(to), lines: lines.map_or(-1, number) };
+                    let skipped = LogSkipped { from: number(from), to: number(to), lines: lines.map_or(-1, number) };
                     return (LogMessage::Skipped(skipped), true);
                 }
                 Some(Ok(LogEvent::Heartbeat)) => {}
@@ -428,7 +427,7 @@ async fn next_metrics(
 fn sample(point: journal::Point) -> MetricsSample {
     MetricsSample {
         timestamp: point.timestamp,
-        cpu_percent: point.cpu_percent.average,
+        cpu_percent: point.cpu_percent.avg,
         ram_mb: point.ram_mb.max,
         ram_limit_mb: point.ram_limit_mb,
         cpu_limit: point.cpu_limit,

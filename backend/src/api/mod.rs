@@ -124,9 +124,8 @@ pub fn router(api: &Api) -> impl Endpoint<Output = Response> + use<> {
             }
         }
     });
-    let document_json = poem::endpoint::make_sync(move |_| {
-        Response::builder().content_type("application/json").body(document.clone())
-    });
+    let document_json =
+        poem::endpoint::make_sync(move |_| Response::builder().content_type("application/json").body(document.clone()));
     let docs = poem::endpoint::make_sync(move |_| {
         Response::builder().content_type("text/html; charset=utf-8").body(swagger.clone())
     });
@@ -204,7 +203,10 @@ async fn frame<E: Endpoint>(endpoint: Arc<E>, request: Request) -> poem::Result<
         set("cache-control", "no-store");
     }
     if path == "/docs" {
-        set("content-security-policy", "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'");
+        set(
+            "content-security-policy",
+            "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'",
+        );
     }
     Ok(response)
 }

@@ -73,7 +73,12 @@ impl PipelinesApi {
     ///
     /// A pipeline that is switched off cannot be started by anybody; what runs goes on.
     #[oai(path = "/pipelines/:name", method = "patch", operation_id = "switchPipeline")]
-    async fn switch(&self, access: Access, name: Path<String>, body: Json<PipelineSwitch>) -> ApiResult<Json<Pipeline>> {
+    async fn switch(
+        &self,
+        access: Access,
+        name: Path<String>,
+        body: Json<PipelineSwitch>,
+    ) -> ApiResult<Json<Pipeline>> {
         access.require(Role::Operator)?;
         self.known(&name)?;
         self.0.store.set_enabled(&name, body.enabled).await?;

@@ -168,10 +168,7 @@ pub async fn from_framework(error: poem::Error) -> Response {
                 _ => "bad_request",
             };
             let body = problem(status, code, detail);
-            return Response::builder()
-                .status(status)
-                .content_type(CONTENT_TYPE)
-                .body(body.to_json_string());
+            return Response::builder().status(status).content_type(CONTENT_TYPE).body(body.to_json_string());
         }
     };
     api.into_response()

@@ -70,7 +70,8 @@ async fn check_bearer(request: &Request, bearer: Bearer) -> poem::Result<Caller>
 async fn check_cookie(request: &Request, key: ApiKey) -> poem::Result<Caller> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     if !reads && !request.headers().contains_key(CSRF_HEADER) {
-        let detail = format!("A write with the session cookie needs the header {CSRF_HEADER}; its value does not matter.");
+        let detail =
+            format!("A write with the session cookie needs the header {CSRF_HEADER}; its value does not matter.");
         return Err(ApiError::forbidden("csrf_header_missing", detail).into());
     }
     check(request, key.key, true).await

@@ -95,7 +95,8 @@ impl Spa {
 
 /// The builder puts a hash of 16 hexadecimal digits into the name of what may be kept for ever.
 fn cache_control(name: &str) -> &'static str {
-    let hashed = name.split(['-', '.', '_']).any(|part| part.len() == 16 && part.bytes().all(|b| b.is_ascii_hexdigit()));
+    let hashed =
+        name.split(['-', '.', '_']).any(|part| part.len() == 16 && part.bytes().all(|b| b.is_ascii_hexdigit()));
     if hashed { "public, max-age=31536000, immutable" } else { "no-cache" }
 }
 

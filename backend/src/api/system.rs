@@ -48,8 +48,7 @@ impl ProbeApi {
     /// Asks the database, Docker and the disk.
     #[oai(path = "/ready", method = "get", operation_id = "getReadiness")]
     async fn ready(&self) -> ReadyAnswer {
-        let (database, docker) =
-            tokio::join!(self.0.store.ping(Duration::from_secs(2)), self.0.runs.ping_docker());
+        let (database, docker) = tokio::join!(self.0.store.ping(Duration::from_secs(2)), self.0.runs.ping_docker());
         let database = Check {
             name: "database".to_owned(),
             ok: database.is_ok(),

@@ -133,6 +133,8 @@ pub struct Worker {
     pub docker_host: Option<String>,
     /// `HOST_PATHS`: here, on Docker's host.
     pub host_paths: Vec<(PathBuf, PathBuf)>,
+    /// `UV_PRE_HEAT`.
+    pub pre_heat: bool,
     /// `WORKER_BASE_IMAGE`.
     pub image: String,
     /// `WORKER_USER`, as `uid:gid`.
@@ -223,6 +225,7 @@ impl Config {
             worker: Worker {
                 docker_host: v.opt_text("DOCKER_HOST"),
                 host_paths: v.pairs("HOST_PATHS"),
+                pre_heat: v.flag("UV_PRE_HEAT"),
                 image: v.text("WORKER_BASE_IMAGE"),
                 user: v.text("WORKER_USER"),
                 capabilities: v.list("WORKER_CAPABILITIES"),

@@ -212,6 +212,12 @@ pub const GROUPS: &[Group] = &[
                 "Where folders of this server lie on Docker's host. Found out by itself when it is not set.",
             ),
             setting(
+                "UV_PRE_HEAT",
+                "true",
+                Kind::Flag,
+                "Whether the environment of a new or changed pipeline is built at once; otherwise by its first run.",
+            ),
+            setting(
                 "WORKER_BASE_IMAGE",
                 "ghcr.io/astral-sh/uv:python3.11-bookworm-slim",
                 Kind::Text,

@@ -70,9 +70,7 @@ impl Trigger {
     #[must_use]
     pub fn next_after(&self, after: Millis) -> Option<Millis> {
         match self {
-            Self::Interval(every) => {
-                Some(Millis(after.0.div_euclid(*every).checked_add(1)?.checked_mul(*every)?))
-            }
+            Self::Interval(every) => Some(Millis(after.0.div_euclid(*every).checked_add(1)?.checked_mul(*every)?)),
             Self::Cron(cron, zone) => {
                 let start: DateTime<Tz> = after.to_utc().with_timezone(zone);
                 let next = cron.find_next_occurrence(&start, false).ok()?;
@@ -97,7 +95,10 @@ mod tests {
     #[test]
     fn cron_in_a_zone() {
         assert_eq!(next("cron", "0 2 * * *", "UTC", "2026-03-01T02:00:00Z"), Some(at("2026-03-02T02:00:00Z")));
-        assert_eq!(next("cron", "30 6 * * 1-5", "Europe/Berlin", "2026-07-03T05:00:00Z"), Some(at("2026-07-06T04:30:00Z")));
+        assert_eq!(
+            next("cron", "30 6 * * 1-5", "Europe/Berlin", "2026-07-03T05:00:00Z"),
+            Some(at("2026-07-06T04:30:00Z"))
+        );
         assert_eq!(next("cron", "@daily", "UTC", "2026-03-01T00:00:01Z"), Some(at("2026-03-02T00:00:00Z")));
         // Both days are given: either will do.
         assert_eq!(next("cron", "0 0 13 * 5", "UTC", "2026-03-01T00:00:00Z"), Some(at("2026-03-06T00:00:00Z")));
@@ -106,7 +107,10 @@ mod tests {
     #[test]
     fn a_time_in_the_gap_fires_right_after_it_and_one_in_the_overlap_once() {
         // 2026-03-29: 02:00 becomes 03:00 in Berlin.
-        assert_eq!(next("cron", "30 2 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z"), Some(at("2026-03-29T01:00:00Z")));
+        assert_eq!(
+            next("cron", "30 2 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z"),
+            Some(at("2026-03-29T01:00:00Z"))
+        );
         // 2026-10-25: 03:00 becomes 02:00.
         let first = next("cron", "30 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z").expect("fires");
         assert_eq!(first, at("2026-10-25T00:30:00Z"));

@@ -37,7 +37,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::catalog::{Catalog, CatalogError};
 use crate::crypto::Keyring;
-use crate::domain::clock::SharedClock;
+use crate::domain::clock::{Millis, SharedClock};
 use crate::domain::outcome::StopReason;
 use crate::engine::{Engine, EngineError, Image, Network};
 use crate::environments::Environments;
@@ -157,6 +157,8 @@ pub struct Runs {
 struct Inner {
     options: Options,
     rooms: Rooms,
+    /// When this process began; what is older was left by another one.
+    born: Millis,
     admission: Admission,
     live: LiveRuns,
     starting: Semaphore,
@@ -193,6 +195,7 @@ impl Runs {
                 closing: CancellationToken::new(),
                 image: tokio::sync::Mutex::default(),
                 docker_ok: AtomicBool::new(true),
+                born: rooms.clock.now(),
                 options,
                 rooms,
             }),
@@ -288,11 +291,11 @@ impl Runs {
                     tracing::warn!(run = %live.run, %error, "a run could not be stopped: {error}");
                 }
             }
-            let grace = options.cancel_grace.min(Duration::from_secs(6)) + Duration::from_secs(1);
+            let grace = options.cancel_grace.min(Duration::from_secs(4)) + Duration::from_secs(1);
             let _ = tokio::time::timeout(grace, tasks.wait()).await;
         }
         closing.cancel();
-        if tokio::time::timeout(Duration::from_secs(3), tasks.wait()).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(2), tasks.wait()).await.is_err() {
             tracing::warn!("some runs did not let go in time; the next start finds them by their containers");
         }
     }

@@ -48,12 +48,12 @@ impl std::fmt::Display for Recovery {
 }
 
 impl Runs {
-    /// Matches containers and rows. At the start (`everything`) nothing is driven yet and nothing can be under way; later
-    /// only what nobody drives and what is not young is touched.
+    /// Matches containers and rows. What nobody drives is taken up, unless it is so young that a start of this very process
+    /// may be about to: whatever is older than the process is left over from another one.
     ///
     /// # Errors
     /// Docker or the database; nothing is guessed then, and the next pass tries again.
-    pub async fn recover(&self, everything: bool) -> Result<Recovery, RunsError> {
+    pub async fn recover(&self) -> Result<Recovery, RunsError> {
         let rooms = &self.inner.rooms;
         // Containers first: a run that starts between the two calls has a row, and is driven by somebody.
         let containers = rooms.engine.list().await?;
@@ -82,17 +82,19 @@ impl Runs {
                 continue;
             }
             // The row may have been read just before its driver took it up.
-            if !everything && now.seconds_since(row.queued_at) < YOUNG && row.status == RunStatus::Pending {
+            let accepted = row.spec.created_at;
+            if accepted >= self.inner.born && now.seconds_since(accepted) < YOUNG && row.status == RunStatus::Pending {
                 continue;
             }
             self.recover_run(id, row, container, &mut recovery).await?;
         }
         strays.extend(by_run.into_values());
         for container in strays {
-            let young = now.seconds_since(Millis::from(container.created_at)) < YOUNG;
+            let created = Millis::from(container.created_at);
+            let young = created >= self.inner.born && now.seconds_since(created) < YOUNG;
             let driven = container.run_id.as_deref().and_then(|run| parse_id(run).ok());
             let driven = driven.is_some_and(|run| self.inner.live.get(run).is_some());
-            if driven || (young && !everything) {
+            if driven || young || (container.kind == Some(Kind::Preparation) && created >= self.inner.born) {
                 continue;
             }
             tracing::info!(container = %container.id, name = container.name, "removing a container without a run");

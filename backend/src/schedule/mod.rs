@@ -51,7 +51,8 @@ impl Schedule {
     pub async fn adopt_repository_jobs(&self) -> Result<usize, ScheduleError> {
         let now = self.clock.now();
         let snapshot = self.catalog.snapshot();
-        let jobs: Vec<NewJob> = snapshot.pipelines.values().flat_map(|pipeline| repository_jobs(pipeline, now)).collect();
+        let jobs: Vec<NewJob> =
+            snapshot.pipelines.values().flat_map(|pipeline| repository_jobs(pipeline, now)).collect();
         self.store.upsert_repository_jobs(&jobs, now).await?;
         Ok(jobs.len())
     }
@@ -97,7 +98,11 @@ impl Schedule {
             Err(LaunchError::Room(error)) => Err(error.into()),
             Err(refused) => {
                 let why = refused.to_string();
-                tracing::warn!(job = job.id, pipeline = job.pipeline_name, "a scheduled run could not be started: {why}");
+                tracing::warn!(
+                    job = job.id,
+                    pipeline = job.pipeline_name,
+                    "a scheduled run could not be started: {why}"
+                );
                 self.store.claim(&Claim { result: Some(&why), ..claim }).await?;
                 Ok(false)
             }

@@ -203,7 +203,11 @@ impl Sync {
                         EnvironmentError::Dependency { .. } => EnvironmentState::Failed,
                         _ => EnvironmentState::Unknown,
                     };
-                    tracing::warn!(pipeline = pipeline.name, "the environment of {} is not ready: {message}", pipeline.name);
+                    tracing::warn!(
+                        pipeline = pipeline.name,
+                        "the environment of {} is not ready: {message}",
+                        pipeline.name
+                    );
                     self.note(pipeline, state, Some(message));
                 }
             }
@@ -212,11 +216,7 @@ impl Sync {
 
     fn note(&self, pipeline: &Pipeline, state: EnvironmentState, error: Option<String>) {
         let readiness = Readiness { state, error, fingerprint: pipeline.fingerprint };
-        self.inner
-            .readiness
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(pipeline.name.clone(), readiness);
+        self.inner.readiness.write().unwrap_or_else(PoisonError::into_inner).insert(pipeline.name.clone(), readiness);
         self.inner.runs.announce(LiveEvent {
             kind: "pipeline".into(),
             id: pipeline.name.clone(),
