@@ -94,7 +94,7 @@ impl Journal {
             })?;
         self.inner.feeds.forget(run);
         let encoder = Encoder::new(0, Default::default(), self.inner.options.max_bytes, false, PerSource::default());
-        Ok(LogWriter::new(run, LineFile::new(Box::new(file), 0), encoder, registration))
+        Ok(LogWriter::new(self.clone(), run, LineFile::new(Box::new(file), 0), encoder, registration))
     }
 
     /// Goes on with a run's log after a crash or a restart (or begins it when there is none): cuts off a torn last line and
@@ -121,7 +121,7 @@ impl Journal {
         let latest = stored.last_timestamp.unwrap_or_default();
         let encoder = Encoder::new(stored.len, latest, self.inner.options.max_bytes, stored.capped, bytes);
         let file = LineFile::new(Box::new(file), stored.len);
-        Ok((LogWriter::new(run, file, encoder, registration), stored))
+        Ok((LogWriter::new(self.clone(), run, file, encoder, registration), stored))
     }
 
     /// How far a run's log can be read, and news about it. While it has a writer the value follows it; if the sender goes

@@ -133,6 +133,12 @@ impl Follow {
         self.offset
     }
 
+    /// What it shares with the other viewers.
+    #[cfg(test)]
+    pub(super) fn feed(&self) -> &Arc<Feed> {
+        &self.feed
+    }
+
     /// Waits for the next event; `None` after the end. May be cancelled and called again: nothing is lost. After an error
     /// it tries again at the same place.
     pub async fn next(&mut self) -> Option<Result<LogEvent, JournalError>> {

@@ -175,6 +175,11 @@ impl Sink {
         self.unmarked.total() > 0 || !self.marks.is_empty()
     }
 
+    /// Bytes of the script that are lost and not marked in the log yet.
+    pub(super) fn unmarked(&self) -> PerSource {
+        self.unmarked
+    }
+
     /// Writes the marks that are due, all or none. They get the time of the first of the `lines` that follow.
     fn report_loss(&mut self, lines: &[u8], latest: DateTime<Utc>) -> io::Result<()> {
         if !self.owes_mark() {

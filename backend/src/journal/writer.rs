@@ -10,9 +10,11 @@ use chrono::{DateTime, Utc};
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
-    JournalError, LogState, PerSource, RunId, Source,
+    FileKind, Journal, JournalError, LogState, PerSource, RunId, Source, StoredLog,
     encode::Encoder,
+    files::Cut,
     registry::Registration,
+    resume,
     sink::{LineFile, Sink, Stored},
 };
 
@@ -44,12 +46,14 @@ pub struct Finished {
     pub error: Option<JournalError>,
 }
 
-/// Writes one run's log; made by [`Journal::create`](super::Journal::create) or `resume`.
+/// Writes one run's log; made by [`Journal::create`] or [`Journal::resume`].
 ///
 /// Dropped without [`finish`](Self::finish) it stores what it holds and leaves the log unfinished, as a crash would.
 pub struct LogWriter {
     /// Whose log.
     run: RunId,
+    /// Where it is, for reading it.
+    journal: Journal,
     /// Splits and encodes.
     encoder: Encoder,
     /// Encoded lines that are not handed over yet.
@@ -70,10 +74,17 @@ pub struct LogWriter {
 
 impl LogWriter {
     /// Begins to write behind what `file` holds.
-    pub(super) fn new(run: RunId, file: LineFile, encoder: Encoder, registration: Registration) -> Self {
+    pub(super) fn new(
+        journal: Journal,
+        run: RunId,
+        file: LineFile,
+        encoder: Encoder,
+        registration: Registration,
+    ) -> Self {
         let state = registration.state();
         Self {
             run,
+            journal,
             encoder,
             lines: Vec::new(),
             sink: Arc::new(Mutex::new(Sink::new(file, state.clone()))),
@@ -141,6 +152,26 @@ impl LogWriter {
     pub async fn flush_partial(&mut self) -> Result<(), JournalError> {
         self.encoder.flush_tails(&mut self.lines, false);
         self.flush().await
+    }
+
+    /// Stores everything, unfinished lines too, and says what the log holds, as [`Journal::resume`] would, while its viewers
+    /// stay: for filling a gap after Docker was away. Reads the whole log once.
+    ///
+    /// # Errors
+    /// The log could not be read. What could not be stored is in [`StoredStream::missing`](super::StoredStream::missing).
+    pub async fn stored(&mut self) -> Result<StoredLog, JournalError> {
+        self.encoder.flush_tails(&mut self.lines, true);
+        if let Err(error) = self.flush().await {
+            tracing::debug!(run_id = %self.run, %error, "the loss is counted in what the log is said to hold");
+        }
+        let mut stored = self
+            .journal
+            .with_file(self.run, FileKind::Log, |file, state| resume::scan(file, Cut { len: state.len, torn: 0 }))
+            .await?;
+        let unmarked = self.sink().unmarked();
+        stored.stdout.missing += unmarked.stdout;
+        stored.stderr.missing += unmarked.stderr;
+        Ok(stored)
     }
 
     /// Stores everything and tells the viewers that nothing more will come.

@@ -116,6 +116,21 @@ async fn a_writer_that_goes_away_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_viewer_of_the_past_does_not_end_those_of_the_present() {
+    let place = Place::new();
+    let run = place.log_of(["one"]).await;
+    // Somebody still holds the log as it was before it was resumed, and shares it.
+    let old = place.follow(run, FollowOptions::default()).await.expect("a viewer");
+    let (mut writer, _) = place.resume(run).await.expect("a writer");
+    place.inner.feeds.put(run, old.feed());
+    let new = place.follow(run, FollowOptions::default()).await.expect("a viewer");
+    say(&mut writer, 1, "two").await;
+    writer.finish().await;
+    assert_eq!(watch(old).await.lines, ["one"]);
+    assert_eq!(watch(new).await.lines, ["one", "two"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_limit_everything_is_sent() {
     let place = Place::new();
     let run = run();

@@ -138,13 +138,32 @@ async fn resuming_says_what_is_there() {
     assert_eq!(log.len, 0);
 }
 
+#[tokio::test]
+async fn a_writer_can_say_what_its_log_holds() {
+    let place = Place::new();
+    let run = run();
+    let mut writer = place.create(run).await.expect("a writer");
+    let state = place.watch(run).await.expect("a state");
+    writer.append(Source::Stdout, at(0), b"one\nhalf a line and half a \xC3").await.expect("taken");
+    let log = writer.stored().await.expect("readable");
+    assert_eq!(
+        log.stdout.tail, b"one\nhalf a line and half a \xC3",
+        "nothing is held back: it would be filled in twice"
+    );
+    assert!(log.stdout.open);
+    writer.append(Source::Stdout, at(1), b"\xBC\n").await.expect("taken");
+    writer.finish().await;
+    assert!(state.borrow().finished, "the viewers stayed");
+    assert_eq!(place.text_of(run, TextOptions::default()).await, "one\nhalf a line and half a ü\n");
+}
+
 /// A writer on a disk that fails when told to.
 fn on_disk(place: &Place, run: crate::journal::RunId) -> (LogWriter, Disk) {
     let file = OpenOptions::new().read(true).write(true).create_new(true).open(place.log_path(run)).expect("a file");
     let disk = Disk::new(file);
     let registration = place.inner.registry.register(run, FileKind::Log, 0).expect("free");
     let file = LineFile::new(Box::new(disk.clone()), 0);
-    (LogWriter::new(run, file, Encoder::default(), registration), disk)
+    (LogWriter::new(place.journal.clone(), run, file, Encoder::default(), registration), disk)
 }
 
 #[tokio::test]
@@ -172,6 +191,8 @@ async fn a_full_disk_costs_what_did_not_fit_and_the_log_says_so() {
     say(&mut writer, 2, "gone").await;
     assert!(writer.flush().await.is_err());
     assert_eq!(writer.totals().lost, PerSource { stdout: 14, stderr: 9 });
+    let log = writer.stored().await.expect("readable");
+    assert_eq!((log.stdout.bytes, log.stdout.missing, log.stderr.missing), (12, 14, 9));
     assert_eq!(writer.totals().stored, PerSource { stdout: 12, stderr: 0 });
 
     disk.has_room_for(u64::MAX);
