@@ -17,7 +17,7 @@ use std::sync::Arc;
 use poem::endpoint::BoxEndpoint;
 use poem::http::HeaderValue;
 use poem::middleware::Compression;
-use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Route};
+use poem::{Endpoint, EndpointExt, IntoEndpoint as _, IntoResponse, Request, Response, Route};
 use poem_openapi::{OpenApiService, Tags};
 
 use crate::auth::Auth;
@@ -110,7 +110,7 @@ pub fn router(api: &Api) -> impl Endpoint<Output = Response> + use<> {
     let document = document(&probes, &operations);
     let swagger = operations.swagger_ui_html();
     let plain: Arc<BoxEndpoint<'static, Response>> =
-        Arc::new(operations.catch_all_error(problem::from_framework).boxed());
+        Arc::new(operations.into_endpoint().catch_all_error(problem::from_framework).map_to_response().boxed());
     // Streams must leave at once, so they are never compressed.
     let compressed = Arc::new(plain.clone().with(Compression::new()).map_to_response().boxed());
     let api_routes = poem::endpoint::make(move |request: Request| {
@@ -129,7 +129,7 @@ pub fn router(api: &Api) -> impl Endpoint<Output = Response> + use<> {
     let docs = poem::endpoint::make_sync(move |_| {
         Response::builder().content_type("text/html; charset=utf-8").body(swagger.clone())
     });
-    let probes = Arc::new(probes.catch_all_error(problem::from_framework).boxed());
+    let probes = Arc::new(probes.into_endpoint().catch_all_error(problem::from_framework).map_to_response().boxed());
     let probe = |path: &'static str| {
         let probes = probes.clone();
         poem::endpoint::make(move |mut request: Request| {

@@ -90,9 +90,9 @@ impl PipelinesApi {
     ///
     /// Starts at once when a slot is free, and otherwise waits in the queue.
     #[oai(path = "/pipelines/:name/run", method = "post", operation_id = "startPipeline")]
-    async fn start(&self, access: Access, name: Path<String>, body: Option<Json<StartRun>>) -> ApiResult<Started> {
+    async fn start(&self, access: Access, name: Path<String>, body: Json<Option<StartRun>>) -> ApiResult<Started> {
         let caller = access.require(Role::Operator)?;
-        let StartRun { parameters, env_vars } = body.map(|Json(body)| body).unwrap_or_default();
+        let StartRun { parameters, env_vars } = body.0.unwrap_or_default();
         let by = Some(caller.identity.user.username.clone());
         let start = Start { parameters, env_vars, triggered_by: by, firing: None };
         Ok(Started::new(self.0.runs.launch(&name, trigger(caller), start).await?))

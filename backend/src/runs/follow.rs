@@ -59,15 +59,9 @@ impl Driver {
         let watch = loop {
             let stream = match output.take() {
                 Some(stream) => stream,
-                None => match self.listen_again(&container, tap).await {
-                    Ok((Some(stream), listening)) => {
-                        tap = listening;
-                        stream
-                    }
-                    Ok((None, complete)) => {
-                        tap = complete;
-                        break self.exit_of(&container).await;
-                    }
+                None => match self.listen_again(&container, &mut tap).await {
+                    Ok(Some(stream)) => stream,
+                    Ok(None) => break self.exit_of(&container).await,
                     Err(error) => {
                         let run = self.live.run;
                         tracing::error!(%run, %error, "run {run} is left to the next recovery: {error}");
@@ -249,21 +243,20 @@ impl Driver {
     async fn listen_again(
         &self,
         container: &ContainerId,
-        mut tap: Tap,
-    ) -> Result<(Option<OutputStream>, Tap), JournalError> {
+        tap: &mut Tap,
+    ) -> Result<Option<OutputStream>, JournalError> {
         let rooms = &self.runs.inner.rooms;
         let mut pause = LOOK_AGAIN;
         loop {
-            let stored;
-            (tap, stored) = tap.reopened(&rooms.journal).await?;
-            match reattach(&rooms.engine, container, &stored, &mut tap).await {
-                Ok(Found::Live(stream)) => return Ok((Some(stream), tap)),
-                Ok(Found::Ended) => return Ok((None, tap)),
-                Err(EngineError::NotFound { .. }) => return Ok((None, tap)),
+            let stored = tap.writer.stored().await?;
+            match reattach(&rooms.engine, container, &stored, tap).await {
+                Ok(Found::Live(stream)) => return Ok(Some(stream)),
+                Ok(Found::Ended) => return Ok(None),
+                Err(EngineError::NotFound { .. }) => return Ok(None),
                 Err(EngineError::NotRunning { .. }) => {
                     // It ended between two calls; the next round reads its whole log.
-                    if fill(&rooms.engine, container, &stored, &mut tap).await.is_ok() {
-                        return Ok((None, tap));
+                    if fill(&rooms.engine, container, &stored, tap).await.is_ok() {
+                        return Ok(None);
                     }
                 }
                 Err(error) => {
@@ -273,7 +266,7 @@ impl Driver {
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.runs.closing() => return Ok((None, tap)),
+                () = self.runs.closing() => return Ok(None),
             }
             pause = (pause * 2).min(Duration::from_secs(15));
         }

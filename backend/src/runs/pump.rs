@@ -10,14 +10,10 @@ use super::overlap::journal_source;
 use crate::domain::clock::{Millis, SharedClock};
 use crate::domain::error_line::ExceptionWatch;
 use crate::engine::{Frame, OutputStream, Source};
-use crate::journal::{Journal, JournalError, LogWriter, StoredLog};
+use crate::journal::{JournalError, LogWriter};
 
 /// Silence after which an unfinished line is shown.
 const PARTIAL_AFTER: Duration = Duration::from_millis(100);
-
-/// How often and with which pauses a log is opened again before the run is left to recovery.
-const REOPEN_TRIES: u32 = 5;
-const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
 /// How an output stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,28 +67,6 @@ impl Tap {
     pub async fn flush_partial(&mut self) {
         let result = self.writer.flush_partial().await;
         self.note(result);
-    }
-
-    /// Stores everything, closes the log and opens it again, to learn what exactly it holds.
-    ///
-    /// # Errors
-    /// When the log cannot be read even after several attempts. The run is left to the next recovery then.
-    pub async fn reopened(self, journal: &Journal) -> Result<(Self, StoredLog), JournalError> {
-        let Self { writer, clock, exception, failing } = self;
-        let run = writer.run_id();
-        writer.detach().await;
-        let mut tries = 0;
-        loop {
-            match journal.resume(run).await {
-                Ok((writer, stored)) => return Ok((Self { writer, clock, exception, failing }, stored)),
-                Err(error) if tries == REOPEN_TRIES => return Err(error),
-                Err(error) => {
-                    tries += 1;
-                    tracing::warn!(%run, %error, "the log of run {run} cannot be opened, trying again: {error}");
-                    tokio::time::sleep(REOPEN_PAUSE).await;
-                }
-            }
-        }
     }
 
     /// Whether the script has written anything that this tap took.
