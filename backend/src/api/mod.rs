@@ -34,6 +34,9 @@ use crate::vault::Vault;
 /// Most bytes of a request's body: parameters and secrets, never files.
 const MAX_BODY: usize = 2 << 20;
 
+/// The same in words.
+const MAX_BYTES_TEXT: &str = "2 MB";
+
 /// Groups of operations.
 #[derive(Tags)]
 enum Tag {
@@ -149,7 +152,6 @@ pub fn router(api: &Api) -> impl Endpoint<Output = Response> + use<> {
         .nest_no_strip("/", spa::Spa::default())
         .catch_all_error(problem::from_framework)
         .data(api.clone())
-        .with(poem::middleware::SizeLimit::new(MAX_BODY))
         .around(frame)
 }
 
@@ -176,14 +178,39 @@ fn document<A: poem_openapi::OpenApi, B: poem_openapi::OpenApi>(
     serde_json::to_string_pretty(&all).unwrap_or_default()
 }
 
+/// Takes the whole body now, and no more than [`MAX_BODY`] of it.
+async fn limit_body(request: &mut Request) -> poem::Result<()> {
+    let body = request.take_body();
+    match body.into_bytes_limit(MAX_BODY).await {
+        Ok(bytes) => {
+            // A start without values has no body, and no body has no type.
+            if bytes.is_empty() && request.content_type().is_none() {
+                request.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+            }
+            request.set_body(bytes);
+        }
+        Err(poem::error::ReadBodyError::PayloadTooLarge) => {
+            let detail = format!("A request has at most {MAX_BYTES_TEXT}.");
+            return Err(poem::Error::from_string(detail, poem::http::StatusCode::PAYLOAD_TOO_LARGE));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
 /// What every answer carries, and a line in the log for what failed.
-async fn frame<E: Endpoint>(endpoint: Arc<E>, request: Request) -> poem::Result<Response> {
+async fn frame<E: Endpoint>(endpoint: Arc<E>, mut request: Request) -> poem::Result<Response> {
     let id = uuid::Uuid::now_v7().simple().to_string();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let begin = std::time::Instant::now();
-    let answer = REQUEST_ID.scope(id.clone(), endpoint.call(request)).await;
+    let answer = REQUEST_ID
+        .scope(id.clone(), async {
+            limit_body(&mut request).await?;
+            endpoint.call(request).await.map(IntoResponse::into_response)
+        })
+        .await;
     let mut response = match answer {
-        Ok(response) => response.into_response(),
+        Ok(response) => response,
         Err(error) => REQUEST_ID.scope(id.clone(), problem::from_framework(error)).await,
     };
     tracing::debug!(request = id, %method, path, status = response.status().as_u16(), ms = begin.elapsed().as_millis(), "{method} {path}");

@@ -240,11 +240,7 @@ impl Driver {
     }
 
     /// Listens to a container that works already, after filling the gap. `None`: it has ended, the log is complete.
-    async fn listen_again(
-        &self,
-        container: &ContainerId,
-        tap: &mut Tap,
-    ) -> Result<Option<OutputStream>, JournalError> {
+    async fn listen_again(&self, container: &ContainerId, tap: &mut Tap) -> Result<Option<OutputStream>, JournalError> {
         let rooms = &self.runs.inner.rooms;
         let mut pause = LOOK_AGAIN;
         loop {

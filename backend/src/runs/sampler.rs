@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fastflow_shared::MetricsSample;
 use futures_util::StreamExt;
+use tokio_util::sync::CancellationToken;
 
 use crate::engine::{ContainerId, Engine, Stats};
 use crate::journal::{Journal, RunId};
@@ -116,6 +117,7 @@ fn round(value: f64) -> f64 {
 /// Samples a container in the background until it ends or the sampler is dropped.
 pub struct Sampler {
     usage: Arc<Mutex<Usage>>,
+    stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -124,13 +126,15 @@ impl Sampler {
     #[must_use]
     pub fn start(engine: Arc<dyn Engine>, journal: Journal, run: RunId, container: ContainerId, marks: Marks) -> Self {
         let usage = Arc::new(Mutex::new(Usage::default()));
-        let shared = usage.clone();
+        let stop = CancellationToken::new();
+        let (shared, stopped) = (usage.clone(), stop.clone());
         let task = tokio::spawn(async move {
-            if let Err(error) = sample(&engine, &journal, run, &container, Meter::new(marks), &shared).await {
+            let sampling = sample(&engine, &journal, run, &container, Meter::new(marks), &shared, &stopped);
+            if let Err(error) = sampling.await {
                 tracing::warn!(%run, %error, "the usage of run {run} is not recorded any more: {error}");
             }
         });
-        Self { usage, task }
+        Self { usage, stop, task }
     }
 
     /// What was seen so far.
@@ -141,8 +145,9 @@ impl Sampler {
 
     /// Ends it and says what was seen.
     pub async fn finish(mut self) -> Usage {
-        // The stream ends with the container; a moment is given for the last sample.
-        let _ = tokio::time::timeout(std::time::Duration::from_millis(200), &mut self.task).await;
+        self.stop.cancel();
+        // It only has to close its file.
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), &mut self.task).await;
         self.usage()
     }
 }
@@ -162,16 +167,22 @@ async fn sample(
     container: &ContainerId,
     mut meter: Meter,
     usage: &Mutex<Usage>,
+    stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let mut writer = journal.metrics_writer(run).await?;
-    let mut stats = engine.stats(container).await?;
-    while let Some(next) = stats.next().await {
-        let Some(sample) = meter.read(&next?) else { continue };
-        *usage.lock().unwrap_or_else(PoisonError::into_inner) = meter.usage();
-        writer.append(&sample).await?;
+    let result = async {
+        let Some(stats) = stop.run_until_cancelled(engine.stats(container)).await else { return Ok(()) };
+        let mut stats = stats?;
+        while let Some(Some(next)) = stop.run_until_cancelled(stats.next()).await {
+            let Some(sample) = meter.read(&next?) else { continue };
+            *usage.lock().unwrap_or_else(PoisonError::into_inner) = meter.usage();
+            writer.append(&sample).await?;
+        }
+        Ok(())
     }
+    .await;
     writer.finish();
-    Ok(())
+    result
 }
 
 #[cfg(test)]
