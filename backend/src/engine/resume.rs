@@ -17,7 +17,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
 
-use self::cursor::{Cursor, Start};
+use self::cursor::Cursor;
 use super::{ContainerId, Engine, EngineError, Frame, OutputStream, Result, Source};
 
 mod cursor;
@@ -83,9 +83,7 @@ async fn begin(engine: Arc<dyn Engine>, id: ContainerId, have: Position) -> Resu
         Err(error) => return Err(error),
     };
     // All that can be read while the program still runs is read now, to freeze it for as short as can be.
-    let mut cursor = Cursor::default();
-    cursor.settle(&*engine, &id, Duration::ZERO).await?;
-    let starts = cursor.locate(&*engine, &id, &have).await?;
+    let (mut cursor, gaps) = Cursor::open(&*engine, &id, &have).await?;
     let mut seam = Seam { live, lines: [Line::Unknown, Line::Unknown] };
     match engine.pause(&id).await {
         Ok(()) => {}
@@ -95,41 +93,24 @@ async fn begin(engine: Arc<dyn Engine>, id: ContainerId, have: Position) -> Resu
         }
         Err(error) => return Err(error),
     }
-    let stored = async {
+    let still = async {
         seam.fall_silent().await?;
-        cursor.settle(&*engine, &id, SILENCE).await?;
-        cursor.since(&*engine, &id, &starts).await
+        cursor.settle(&*engine, &id, SILENCE).await
     };
-    let stored = stored.await;
+    let still = still.await;
     thaw(&*engine, &id).await?;
-    let (stored, skip) = (stored?, beyond(&cursor, &starts));
+    still?;
     let (sender, receiver) = mpsc::channel(AHEAD);
-    tokio::spawn(async move { Relay { engine, id, sender }.everything(stored, cursor, seam, skip).await });
-    Ok(Resumed { output: received(receiver), gaps: gaps(&starts) })
+    tokio::spawn(async move { Relay { engine, id, sender }.everything(cursor, seam).await });
+    Ok(Resumed { output: received(receiver), gaps })
 }
 
 /// The output of a container that has ended, or cannot be frozen: all from the log.
 async fn stored_only(engine: Arc<dyn Engine>, id: ContainerId, have: &Position) -> Result<Resumed> {
-    let mut cursor = Cursor::default();
-    cursor.settle(&*engine, &id, Duration::ZERO).await?;
-    let starts = cursor.locate(&*engine, &id, have).await?;
-    let stored = cursor.since(&*engine, &id, &starts).await?;
-    let mut skip = beyond(&cursor, &starts);
+    let (cursor, gaps) = Cursor::open(&*engine, &id, have).await?;
     let (sender, receiver) = mpsc::channel(AHEAD);
-    tokio::spawn(async move {
-        let relay = Relay { engine, id, sender };
-        relay.all(stored).await?;
-        relay.follow_log(cursor, &mut skip).await
-    });
-    Ok(Resumed { output: received(receiver), gaps: gaps(&starts) })
-}
-
-fn beyond(cursor: &Cursor, starts: &[Start; 2]) -> [u64; 2] {
-    STREAMS.map(|source| cursor.beyond(source, starts))
-}
-
-fn gaps(starts: &[Start; 2]) -> Vec<Source> {
-    STREAMS.into_iter().filter(|source| !starts[*source as usize].whole).collect()
+    tokio::spawn(async move { Relay { engine, id, sender }.follow_log(cursor).await });
+    Ok(Resumed { output: received(receiver), gaps })
 }
 
 async fn thaw(engine: &dyn Engine, id: &ContainerId) -> Result<()> {
@@ -190,18 +171,12 @@ struct Relay {
 }
 
 impl Relay {
-    async fn everything(
-        self,
-        stored: Vec<Frame>,
-        mut cursor: Cursor,
-        mut seam: Seam,
-        mut skip: [u64; 2],
-    ) -> Option<()> {
-        self.all(stored).await?;
+    async fn everything(self, mut cursor: Cursor, mut seam: Seam) -> Option<()> {
+        self.all(cursor.take()).await?;
         for source in STREAMS {
             if let Line::Begun(begun) = &mut seam.lines[source as usize] {
-                let begun = std::mem::take(begun).freeze();
-                self.frame(source, begun, &mut skip).await?;
+                let begun = begun.split().freeze();
+                self.frame(source, begun).await?;
             }
         }
         loop {
@@ -216,14 +191,14 @@ impl Relay {
                 None => break,
             };
             if matches!(seam.lines[source as usize], Line::Begun(_)) {
-                self.frame(source, bytes, &mut skip).await?;
+                self.frame(source, bytes).await?;
             } else if let Some(newline) = memchr::memchr(b'\n', &bytes) {
                 match cursor.line(&*self.engine, &self.id, source, ASK_EVERY, ASK_TIMES).await {
-                    Ok(line) => self.frame(source, line, &mut skip).await?,
+                    Ok(line) => self.frame(source, line).await?,
                     Err(error) => return self.fail(error).await,
                 }
                 seam.lines[source as usize] = Line::Begun(BytesMut::new());
-                self.frame(source, bytes.slice(newline + 1..), &mut skip).await?;
+                self.frame(source, bytes.slice(newline + 1..)).await?;
             }
         }
         if !self.ended().await? {
@@ -231,15 +206,40 @@ impl Relay {
             return self.fail(EngineError::Unavailable { call: "attach", reason, source: None }).await;
         }
         // A line that never got its newline is in the log now.
-        for source in STREAMS {
-            if matches!(seam.lines[source as usize], Line::Unknown) {
-                match cursor.rest(&*self.engine, &self.id, source).await {
-                    Ok(rest) => self.frame(source, rest, &mut skip).await?,
-                    Err(error) => return self.fail(error).await,
+        if seam.lines.iter().any(|line| matches!(line, Line::Unknown)) {
+            let rest = match cursor.rest(&*self.engine, &self.id).await {
+                Ok(rest) => rest,
+                Err(error) => return self.fail(error).await,
+            };
+            for (source, rest) in STREAMS.into_iter().zip(rest) {
+                if matches!(seam.lines[source as usize], Line::Unknown) {
+                    self.frame(source, rest).await?;
                 }
             }
         }
         Some(())
+    }
+
+    /// Hands on what is in the log, and what comes into it, until the container has ended.
+    async fn follow_log(&self, mut cursor: Cursor) -> Option<()> {
+        loop {
+            // Asked before the log is read, so that the last reading is surely after the end.
+            let ended = match self.engine.inspect(&self.id).await {
+                Ok(state) => state.is_none_or(|state| !state.status.is_running()),
+                Err(error) => return self.fail(error).await,
+            };
+            match cursor.advance(&*self.engine, &self.id).await {
+                Ok(frames) => self.all(frames).await?,
+                Err(error) => return self.fail(error).await,
+            }
+            if ended {
+                return Some(());
+            }
+            tokio::select! {
+                () = self.sender.closed() => return None,
+                () = tokio::time::sleep(ASK_EVERY) => {}
+            }
+        }
     }
 
     /// Whether the container ends now that its output has: Docker closes the one a little before it reports the other.
@@ -254,37 +254,6 @@ impl Relay {
         Some(false)
     }
 
-    async fn fail<T>(&self, error: EngineError) -> Option<T> {
-        // Whether anybody hears it or not, this is the end.
-        let _ = self.sender.send(Err(error)).await;
-        None
-    }
-
-    /// Hands on what comes into the log until the container has ended.
-    async fn follow_log(&self, mut cursor: Cursor, skip: &mut [u64; 2]) -> Option<()> {
-        loop {
-            let ended = match self.engine.inspect(&self.id).await {
-                Ok(state) => state.is_none_or(|state| !state.status.is_running()),
-                Err(error) => return self.fail(error).await,
-            };
-            match cursor.advance(&*self.engine, &self.id).await {
-                Ok(frames) => {
-                    for Frame { source, bytes } in frames {
-                        self.frame(source, bytes, skip).await?;
-                    }
-                }
-                Err(error) => return self.fail(error).await,
-            }
-            if ended {
-                return Some(());
-            }
-            tokio::select! {
-                () = self.sender.closed() => return None,
-                () = tokio::time::sleep(ASK_EVERY) => {}
-            }
-        }
-    }
-
     async fn all(&self, frames: Vec<Frame>) -> Option<()> {
         for frame in frames {
             self.sender.send(Ok(frame)).await.ok()?;
@@ -292,15 +261,16 @@ impl Relay {
         Some(())
     }
 
-    /// Hands on a piece, without what the reader had beyond the log's end.
-    async fn frame(&self, source: Source, mut bytes: Bytes, skip: &mut [u64; 2]) -> Option<()> {
-        let skip = &mut skip[source as usize];
-        let known = usize::try_from(*skip).unwrap_or(usize::MAX).min(bytes.len());
-        *skip -= known as u64;
-        let bytes = bytes.split_off(known);
+    async fn frame(&self, source: Source, bytes: Bytes) -> Option<()> {
         if bytes.is_empty() {
             return Some(());
         }
         self.sender.send(Ok(Frame { source, bytes })).await.ok()
+    }
+
+    async fn fail<T>(&self, error: EngineError) -> Option<T> {
+        // Whether anybody hears it or not, this is the end.
+        let _ = self.sender.send(Err(error)).await;
+        None
     }
 }

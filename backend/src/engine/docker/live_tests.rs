@@ -238,3 +238,37 @@ async fn the_flag_for_too_much_memory_is_there_when_the_exit_is() {
     })
     .await;
 }
+
+#[tokio::test]
+#[ignore = "a measurement, not a test"]
+async fn measure_throughput() {
+    on_docker(|ground| async move {
+        let lines = 1_000_000;
+        let id = ground.engine.create(&ground.spec("a")).await.expect("create");
+        let Attachment { output, input } = ground.engine.attach(&id).await.expect("attach");
+        ground.engine.start(&id).await.expect("start");
+        let begun = std::time::Instant::now();
+        input.send(&script(&format!("yes {} | head -n {lines}", "x".repeat(99)))).await.expect("job");
+        let mut output = output;
+        let (mut frames, mut bytes) = (0, 0);
+        while let Some(frame) = futures_util::StreamExt::next(&mut output).await {
+            frames += 1;
+            bytes += frame.expect("output").bytes.len();
+        }
+        let took = begun.elapsed().as_secs_f64();
+        println!("attach: {bytes} bytes in {frames} frames, {took:.2} s, {:.0} lines/s", f64::from(lines) / took);
+        let begun = std::time::Instant::now();
+        let mut log = ground.engine.stored_log(&id, None).await.expect("log");
+        let (mut frames, mut bytes) = (0, 0);
+        while let Some(frame) = futures_util::StreamExt::next(&mut log).await {
+            frames += 1;
+            bytes += frame.expect("log").bytes.len();
+        }
+        println!("log: {bytes} bytes in {frames} frames, {:.2} s", begun.elapsed().as_secs_f64());
+        let begun = std::time::Instant::now();
+        let resumed = resume(Arc::clone(&ground.engine), &id, Position::default()).await.expect("resume");
+        println!("resume: {:.2} s", begun.elapsed().as_secs_f64());
+        println!("{}", drain(resumed.output).await.0.len());
+    })
+    .await;
+}
