@@ -20,11 +20,9 @@
 //!
 //! # Re-attaching without a gap
 //!
-//! After a crash of ours the program has gone on printing. The output that nobody read lies in Docker's own log. To go on
-//! without losing or doubling a byte: [`Engine::pause`], [`Engine::reattach`], let the new stream fall silent (what arrives
-//! now was on its way when the program froze, and is in the log as well), read [`Engine::stored_log`], drop the bytes that
-//! arrived while frozen, [`Engine::unpause`]. Docker logs a line when it is complete, so the first line per stream after
-//! the thaw may have begun before it: its beginning is then only known from the stored log.
+//! After a crash of ours the program has gone on printing, and what nobody read lies in Docker's own log. [`resume`] goes on
+//! exactly where a server stopped, with the calls below. Docker refuses to attach to a frozen container, so the order is:
+//! attach, freeze, read the log, thaw.
 //!
 //! # Deadlines
 //!
@@ -37,6 +35,7 @@ mod error;
 pub mod fake;
 pub mod launcher;
 mod options;
+mod resume;
 mod types;
 
 #[cfg(test)]
@@ -52,6 +51,7 @@ pub use docker::DockerEngine;
 pub use error::{EngineError, StartFailure};
 pub use launcher::{Job, JobError};
 pub use options::{HostPath, Options};
+pub use resume::{Position, Resumed, StreamPosition, resume};
 pub use types::{
     Attachment, ContainerId, ContainerSpec, ContainerState, ContainerSummary, EngineInfo, Exit, Frame, Health, Image,
     JobInput, Kind, Limits, Mount, Network, Signal, Source, Stats, Status, StoredFrame, label,
@@ -61,7 +61,7 @@ pub use types::{
 pub type Result<T> = std::result::Result<T, EngineError>;
 
 /// Live output of a container; ends when the container's output is closed, or when Docker goes away. The two look alike:
-/// after the end ask [`Engine::wait`] or [`Engine::inspect`] what happened.
+/// after the end ask [`Engine::wait`] or [`Engine::inspect`] what happened. Polling it after the end is harmless.
 ///
 /// Whoever holds this stream must read it. Docker's attach has back-pressure: an unread stream blocks first the program's
 /// writes, then `signal` and `wait` as well. Drop the stream to lift the block.
@@ -107,14 +107,18 @@ pub trait Engine: Send + Sync {
     /// [`launcher::NO_JOB_EXIT_CODE`] as soon as it runs: a container can never sit waiting for a server that died.
     async fn attach(&self, id: &ContainerId) -> Result<Attachment>;
 
-    /// Attaches to the output of a running or paused container from this moment on; its input is left alone.
+    /// Attaches to the output of a running container from this moment on; its input is left alone. What it printed before
+    /// is in [`Engine::stored_log`]; [`resume`] puts the two together.
     ///
     /// # Errors
+    /// [`EngineError::Conflict`] when the container is paused: Docker refuses that.
     /// [`EngineError::NotRunning`] when the container has ended (its whole output is then in [`Engine::stored_log`]).
     async fn reattach(&self, id: &ContainerId) -> Result<OutputStream>;
 
     /// Starts a created container. A container that has been started before, running or ended, is left as it is: a start
     /// whose answer got lost can be repeated, and never runs a program twice.
+    ///
+    /// A start that failed is final: the container is good for nothing but [`Engine::remove`].
     ///
     /// # Errors
     /// [`EngineError::StartFailed`] with its class, [`EngineError::MountMissing`].
@@ -125,7 +129,8 @@ pub trait Engine: Send + Sync {
     /// was never started is waited for as well. Calling it again after the exit returns the same answer at once.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`] when the container was removed under us.
+    /// [`EngineError::NotFound`] when the container was removed under us. (When it ended first and the removal came so late
+    /// that its state could still be read, the exit is returned.)
     async fn wait(&self, id: &ContainerId) -> Result<Exit>;
 
     /// What Docker knows of the container now; `None` when it is gone.
@@ -149,7 +154,8 @@ pub trait Engine: Send + Sync {
     /// message of Docker's: a line, or a piece of at most 16 KiB of a longer one.
     async fn stored_log(&self, id: &ContainerId, since: Option<DateTime<Utc>>) -> Result<StoredLogStream>;
 
-    /// Resource usage, about one sample a second.
+    /// Resource usage, about one sample a second, the first after about a second. That the container is gone may show only
+    /// as the stream's first item.
     async fn stats(&self, id: &ContainerId) -> Result<StatsStream>;
 
     /// Applies limits to a created or running container; `None` leaves that limit as it is.

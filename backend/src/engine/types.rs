@@ -102,6 +102,19 @@ pub struct ContainerSpec {
     pub limits: Limits,
 }
 
+impl ContainerSpec {
+    /// The labels by which an instance finds its containers again.
+    pub(super) fn labels(&self, instance: &str) -> BTreeMap<String, String> {
+        let mut labels = BTreeMap::from([
+            (label::INSTANCE.to_owned(), instance.to_owned()),
+            (label::KIND.to_owned(), self.kind.as_str().to_owned()),
+        ]);
+        labels.extend(self.run_id.clone().map(|id| (label::RUN_ID.to_owned(), id)));
+        labels.extend(self.pipeline.clone().map(|name| (label::PIPELINE.to_owned(), name)));
+        labels
+    }
+}
+
 /// Something mounted into a container. Targets are absolute paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mount {
@@ -145,6 +158,18 @@ pub struct Limits {
     pub memory_bytes: Option<u64>,
     /// Processes and threads.
     pub pids: Option<u32>,
+}
+
+impl Limits {
+    /// Docker takes some limits that cannot work, and fails much later; these are refused at once.
+    pub(super) fn check(&self) -> Result<()> {
+        match self.cpus {
+            Some(cpus) if !cpus.is_finite() || cpus < 0.01 => Err(EngineError::Invalid {
+                message: format!("a limit of {cpus} processor cores; at least 0.01 are needed"),
+            }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Both ends of a container that has not been started yet.

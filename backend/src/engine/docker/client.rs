@@ -64,11 +64,11 @@ impl Client {
             let connection = self.connection(call).await?;
             action(connection.docker.clone()).await.map_err(|error| classify(call, error, &self.socket))
         });
-        let result = bounded.await.unwrap_or_else(|_| {
-            let reason = format!("no answer within {} s", deadline.as_secs_f32());
-            Err(EngineError::Unavailable { call, reason, source: None })
-        });
-        self.notice(result)
+        let result = bounded.await.unwrap_or_else(|_| Err(self.silent(call, deadline)));
+        if matches!(&result, Err(error) if error.is_unavailable()) {
+            self.forget();
+        }
+        result
     }
 
     /// An established connection, for calls whose answer is a stream.
@@ -90,6 +90,13 @@ impl Client {
         Ok(connection)
     }
 
+    /// The error for a Docker that said nothing for so long.
+    pub fn silent(&self, call: &'static str, waited: Duration) -> EngineError {
+        self.forget();
+        let reason = format!("no answer within {} s", waited.as_secs_f32());
+        EngineError::Unavailable { call, reason, source: None }
+    }
+
     /// Sorts an error that came out of a stream, and forgets the connection if it says that Docker is gone.
     pub fn stream_error(&self, call: &'static str, error: BollardError) -> EngineError {
         let error = classify(call, error, &self.socket);
@@ -101,13 +108,6 @@ impl Client {
 
     fn current(&self) -> Option<Arc<Connection>> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn notice<T>(&self, result: Result<T>) -> Result<T> {
-        if matches!(&result, Err(error) if error.is_unavailable()) {
-            self.forget();
-        }
-        result
     }
 
     // The next call connects anew and agrees on a version anew: Docker may come back upgraded.

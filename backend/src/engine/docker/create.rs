@@ -7,7 +7,7 @@ use bollard::models::{
     RestartPolicy, RestartPolicyNameEnum,
 };
 
-use super::super::{ContainerSpec, EngineError, Limits, Mount, Network, Options, Result, label, launcher};
+use super::super::{ContainerSpec, EngineError, Limits, Mount, Network, Options, Result, launcher};
 use super::host_paths::HostPaths;
 
 /// Docker's own log, needed only to fill the gap after a crash of ours.
@@ -30,14 +30,8 @@ pub(super) fn body(
     cpus: f64,
 ) -> Result<ContainerCreateBody> {
     // Destructured, so that a new field cannot be forgotten here.
-    let ContainerSpec { name: _, kind, image, user, run_id, pipeline, mounts, network, limits } = spec;
-
-    let mut labels = HashMap::from([
-        (label::INSTANCE.to_owned(), options.instance.clone()),
-        (label::KIND.to_owned(), kind.as_str().to_owned()),
-    ]);
-    labels.extend(run_id.clone().map(|id| (label::RUN_ID.to_owned(), id)));
-    labels.extend(pipeline.clone().map(|name| (label::PIPELINE.to_owned(), name)));
+    let ContainerSpec { name: _, kind: _, image, user, run_id: _, pipeline: _, mounts, network, limits } = spec;
+    let labels = spec.labels(&options.instance).into_iter().collect();
 
     let mut binds = Vec::new();
     let mut tmpfs = HashMap::new();
@@ -61,7 +55,7 @@ pub(super) fn body(
         }
     }
 
-    let Docked { memory, memory_swap, nano_cpus, pids_limit } = Docked::from(limits, cpus);
+    let Docked { memory, memory_swap, nano_cpus, pids_limit } = Docked::from(limits, cpus)?;
     let host_config = HostConfig {
         readonly_rootfs: Some(true),
         cap_drop: Some(vec!["ALL".to_owned()]),
@@ -109,9 +103,9 @@ pub(super) fn body(
 }
 
 /// The request to change a container's limits.
-pub(super) fn update(limits: &Limits, cpus: f64) -> ContainerUpdateBody {
-    let Docked { memory, memory_swap, nano_cpus, pids_limit } = Docked::from(limits, cpus);
-    ContainerUpdateBody { memory, memory_swap, nano_cpus, pids_limit, ..ContainerUpdateBody::default() }
+pub(super) fn update(limits: &Limits, cpus: f64) -> Result<ContainerUpdateBody> {
+    let Docked { memory, memory_swap, nano_cpus, pids_limit } = Docked::from(limits, cpus)?;
+    Ok(ContainerUpdateBody { memory, memory_swap, nano_cpus, pids_limit, ..ContainerUpdateBody::default() })
 }
 
 /// Limits in Docker's units.
@@ -123,17 +117,18 @@ struct Docked {
 }
 
 impl Docked {
-    fn from(limits: &Limits, available_cpus: f64) -> Self {
+    fn from(limits: &Limits, available_cpus: f64) -> Result<Self> {
+        limits.check()?;
         let Limits { cpus, memory_bytes, pids } = *limits;
         let memory = memory_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
-        Self {
+        Ok(Self {
             memory,
             // Equal to memory: no swap. Both together, or Docker refuses to raise memory above the old sum.
             memory_swap: memory,
             // Docker refuses more cores than the machine has. A limit above that is none, not an error.
             nano_cpus: cpus.map(|cpus| (cpus.min(available_cpus) * 1e9).round() as i64),
             pids_limit: pids.map(i64::from),
-        }
+        })
     }
 }
 
@@ -145,7 +140,7 @@ fn utf8(path: std::path::PathBuf) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::Kind;
+    use super::super::super::{Kind, label};
     use super::*;
 
     fn spec() -> ContainerSpec {
@@ -188,7 +183,7 @@ mod tests {
 
     #[test]
     fn an_update_moves_memory_and_swap_together_and_leaves_the_rest() {
-        let change = update(&Limits { memory_bytes: Some(7), ..Limits::default() }, 2.0);
+        let change = update(&Limits { memory_bytes: Some(7), ..Limits::default() }, 2.0).expect("valid");
         assert_eq!((change.memory, change.memory_swap), (Some(7), Some(7)));
         assert_eq!((change.nano_cpus, change.pids_limit), (None, None));
     }

@@ -8,6 +8,8 @@ mod convert;
 mod create;
 mod host_paths;
 mod image;
+#[cfg(test)]
+mod live_tests;
 mod network;
 mod output;
 mod start;
@@ -42,6 +44,8 @@ pub struct DockerEngine {
     host_paths: OnceCell<HostPaths>,
     /// One pull at a time.
     pulling: tokio::sync::Mutex<()>,
+    /// One making of the network at a time.
+    networking: tokio::sync::Mutex<()>,
     /// Containers that this handle created and has not tried to start: those can be started without looking first.
     fresh: Mutex<HashSet<ContainerId>>,
 }
@@ -58,6 +62,7 @@ impl DockerEngine {
             client,
             host_paths: OnceCell::new(),
             pulling: tokio::sync::Mutex::new(()),
+            networking: tokio::sync::Mutex::new(()),
             fresh: Mutex::new(HashSet::new()),
         })
     }
@@ -214,7 +219,7 @@ impl Engine for DockerEngine {
     async fn update_limits(&self, id: &ContainerId, limits: &Limits) -> Result<()> {
         let cpus = if limits.cpus.is_some() { self.cpus().await? } else { f64::MAX };
         let name = id.clone();
-        let change = create::update(limits, cpus);
+        let change = create::update(limits, cpus)?;
         let update = self.client.call("update limits", self.options.slow_deadline, |docker| async move {
             docker.update_container(name.as_str(), change).await
         });

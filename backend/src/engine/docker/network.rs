@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bollard::models::{NetworkCreateRequest, NetworkInspect};
+use bollard::models::{Network as DockerNetwork, NetworkCreateRequest};
 use bollard::query_parameters::ListNetworksOptionsBuilder;
 
 use super::super::{EngineError, Result, label};
@@ -12,12 +12,27 @@ use super::create::network_name;
 impl DockerEngine {
     /// See [`super::super::Engine::ensure_network`].
     pub(super) async fn make_network(&self) -> Result<()> {
-        let name = network_name(&self.options.instance);
-        match self.network(&name).await {
-            Ok(found) => return self.is_ours(&found),
-            Err(EngineError::NotFound { .. }) => {}
-            Err(error) => return Err(error),
+        // One at a time in this process; between processes see `drop_twins`.
+        let _only_one = self.networking.lock().await;
+        if self.own_networks().await?.is_empty() {
+            self.create_network().await?;
         }
+        self.drop_twins().await
+    }
+
+    /// Removes the instance's network; for tests, and for uninstalling. Ok when it is gone already.
+    ///
+    /// # Errors
+    /// [`EngineError`] when a container still uses it, or when Docker does not answer.
+    pub async fn remove_network(&self) -> Result<()> {
+        for network in self.own_networks().await? {
+            self.drop_network(network).await?;
+        }
+        Ok(())
+    }
+
+    async fn create_network(&self) -> Result<()> {
+        let name = network_name(&self.options.instance);
         let request = NetworkCreateRequest {
             name: name.clone(),
             driver: Some("bridge".to_owned()),
@@ -25,16 +40,13 @@ impl DockerEngine {
             labels: Some(HashMap::from([(label::INSTANCE.to_owned(), self.options.instance.clone())])),
             ..NetworkCreateRequest::default()
         };
-        let created =
-            self.client
-                .call("create network", self.options.slow_deadline, |docker| async move {
-                    docker.create_network(request).await
-                })
-                .await;
-        match created {
-            Ok(created) => {
+        let create = self.client.call("create network", self.options.slow_deadline, |docker| async move {
+            docker.create_network(request).await
+        });
+        match create.await {
+            Ok(_) => {
                 tracing::info!(network = %name, "created the network for this instance's containers");
-                self.drop_twins(&name, created.id).await
+                Ok(())
             }
             // Somebody was quicker.
             Err(EngineError::Conflict { .. }) => Ok(()),
@@ -48,35 +60,26 @@ impl DockerEngine {
         }
     }
 
-    /// Removes the instance's network; for tests, and for uninstalling. Ok when it is gone already.
-    ///
-    /// # Errors
-    /// [`EngineError`] when a container still uses it, or when Docker does not answer.
-    pub async fn remove_network(&self) -> Result<()> {
+    /// The ids of all networks that carry our name.
+    async fn own_networks(&self) -> Result<Vec<String>> {
         let name = network_name(&self.options.instance);
-        let remove = self.client.call("remove network", self.options.slow_deadline, |docker| async move {
-            docker.remove_network(&name).await
+        let filters = HashMap::from([("name", vec![name.as_str()])]);
+        let query = ListNetworksOptionsBuilder::default().filters(&filters).build();
+        let list = self.client.call("list networks", self.options.deadline, |docker| async move {
+            docker.list_networks(Some(query)).await
         });
-        match remove.await {
-            Err(EngineError::NotFound { .. }) => Ok(()),
-            other => other,
-        }
-    }
-
-    async fn network(&self, name: &str) -> Result<NetworkInspect> {
-        let name = name.to_owned();
-        self.client
-            .call("inspect network", self.options.deadline, |docker| async move {
-                docker.inspect_network(&name, None).await
-            })
-            .await
+        // The filter also finds names that only contain ours.
+        let same_name = list.await?.into_iter().filter(|network| network.name.as_deref() == Some(&name));
+        let mut ids = same_name.map(|network| self.ours(network)).collect::<Result<Vec<_>>>()?;
+        ids.sort_unstable();
+        Ok(ids)
     }
 
     // A network of the same name that somebody else made may be open to others; we do not put runs into it.
-    fn is_ours(&self, found: &NetworkInspect) -> Result<()> {
-        let owner = found.labels.as_ref().and_then(|labels| labels.get(label::INSTANCE));
+    fn ours(&self, network: DockerNetwork) -> Result<String> {
+        let owner = network.labels.as_ref().and_then(|labels| labels.get(label::INSTANCE));
         if owner == Some(&self.options.instance) {
-            return Ok(());
+            return Ok(network.id.unwrap_or_default());
         }
         let name = network_name(&self.options.instance);
         Err(EngineError::Conflict {
@@ -87,25 +90,31 @@ impl DockerEngine {
     }
 
     // Docker checks names without a lock: two servers that create at once can end up with two networks of one name, and
-    // then no container can be started in either. The smallest id stays; whoever made another one takes it back.
-    async fn drop_twins(&self, name: &str, own: String) -> Result<()> {
-        let filters = HashMap::from([("name", vec![name])]);
-        let query = ListNetworksOptionsBuilder::default().filters(&filters).build();
-        let all =
-            self.client
-                .call("list networks", self.options.deadline, |docker| async move {
-                    docker.list_networks(Some(query)).await
-                })
-                .await?;
-        // The filter also finds names that only contain ours.
-        let twins = all.into_iter().filter(|network| network.name.as_deref() == Some(name));
-        let keep = twins.filter_map(|network| network.id).min();
-        if keep.is_some_and(|keep| keep != own) {
-            let remove = self.client.call("remove network", self.options.slow_deadline, |docker| async move {
-                docker.remove_network(&own).await
-            });
-            remove.await?;
+    // then no container can be started in either. All keep the one with the smallest id, unless another is in use already.
+    async fn drop_twins(&self) -> Result<()> {
+        loop {
+            let mut twins = self.own_networks().await?;
+            if twins.len() < 2 {
+                return Ok(());
+            }
+            let smallest = twins.remove(0);
+            for twin in twins {
+                if let Err(error) = self.drop_network(twin).await {
+                    tracing::debug!(%error, "keeping a network that is in use");
+                    self.drop_network(smallest).await?;
+                    break;
+                }
+            }
         }
-        Ok(())
+    }
+
+    async fn drop_network(&self, id: String) -> Result<()> {
+        let remove = self.client.call("remove network", self.options.slow_deadline, |docker| async move {
+            docker.remove_network(&id).await
+        });
+        match remove.await {
+            Err(EngineError::NotFound { .. }) => Ok(()),
+            other => other,
+        }
     }
 }

@@ -60,12 +60,13 @@ impl DockerEngine {
         output: impl Stream<Item = std::result::Result<LogOutput, BollardError>> + Send + 'static,
     ) -> OutputStream {
         let client = self.client.clone();
-        Box::pin(output.filter_map(move |piece| {
+        let frames = output.filter_map(move |piece| {
             ready(match piece {
                 Ok(piece) => demux(piece).map(|(source, bytes)| Ok(Frame { source, bytes })),
                 Err(error) => Some(Err(client.stream_error("attach", error))),
             })
-        }))
+        });
+        Box::pin(frames.fuse())
     }
 
     /// See [`super::super::Engine::stored_log`].
@@ -80,14 +81,21 @@ impl DockerEngine {
         }
         let messages = connection.docker.logs(id.as_str(), Some(query.build()));
         let client = self.client.clone();
-        let frames = messages.map(move |message| {
+        let mut frames = Box::pin(messages.map(move |message| {
             let frame = parse(message.map_err(|error| client.stream_error("read log", error))?)?;
             Ok(match &mut mender {
                 Some(mender) => mender.mend(frame),
                 None => frame,
             })
-        });
-        Ok(Box::pin(frames.filter(move |frame| {
+        }));
+        // The first answer shows whether there is such a log at all, and that Docker is alive.
+        let first = tokio::time::timeout(self.options.deadline, frames.next()).await;
+        let first = match first {
+            Ok(first) => first.transpose()?,
+            Err(_) => return Err(self.client.silent("read log", self.options.deadline)),
+        };
+        let all = futures_util::stream::iter(first.map(Ok)).chain(frames);
+        Ok(Box::pin(all.filter(move |frame| {
             ready(match (frame, since) {
                 (Ok(frame), Some(since)) => frame.timestamp >= since,
                 _ => true,

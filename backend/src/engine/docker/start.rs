@@ -14,16 +14,26 @@ impl DockerEngine {
         if !fresh {
             let state =
                 self.state(id).await?.ok_or_else(|| EngineError::NotFound { what: format!("container {id}") })?;
-            if state.status != Status::Created {
-                return Ok(());
+            match (state.status, state.error) {
+                (Status::Created, None) => {}
+                // A failed start cuts off everybody attached. A second one could succeed, and then the launcher would
+                // wait for a job that nobody can send.
+                (Status::Created, Some(message)) => {
+                    return Err(start_trouble(EngineError::Other { call: "start", message, source: None }));
+                }
+                _ => return Ok(()),
             }
         }
         match self.start_now(id).await {
-            // Somebody pruned the networks since the server made sure of ours.
+            // Somebody pruned the networks since the server made sure of ours. Too late for this container, in time for
+            // the next.
             Err(EngineError::NotFound { what }) if what.contains("network") => {
                 tracing::warn!(container = %id, what, "making the network again");
                 self.make_network().await?;
-                self.start_now(id).await.map_err(start_trouble)
+                Err(EngineError::StartFailed {
+                    class: StartFailure::Docker,
+                    message: format!("{what}; it has been made again, so the next start will find it"),
+                })
             }
             other => other.map_err(start_trouble),
         }
@@ -91,7 +101,6 @@ fn start_trouble(error: EngineError) -> EngineError {
         EngineError::Invalid { message } | EngineError::Other { message, .. } | EngineError::Conflict { message } => {
             message
         }
-        EngineError::NotFound { what } if what.contains("network") => what,
         _ => return error,
     };
     let says = |text: &str| message.contains(text);

@@ -1,0 +1,438 @@
+//! One fake container: a task that follows its program, and the state that all handles see.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use tokio::sync::{mpsc, watch};
+
+use super::super::{
+    ContainerId, ContainerSpec, ContainerState, Frame, Health, Job, Limits, Source, Status, StoredFrame, launcher,
+};
+use super::job;
+use super::program::{self, Reaction, Step};
+
+/// Docker's logger cuts lines after so many bytes.
+const PIECE: usize = 16 * 1024;
+
+/// Docker's clock: starts at a given time and goes with tokio's, so a test that pauses tokio's time holds it too.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    pub wall: DateTime<Utc>,
+    pub since: tokio::time::Instant,
+}
+
+impl Clock {
+    pub fn now(&self) -> DateTime<Utc> {
+        self.wall + self.since.elapsed()
+    }
+}
+
+/// What all containers of one fake Docker have in common.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub clock: Clock,
+    /// How many frames an attach holds before it blocks the program; `None` never blocks.
+    pub backpressure: Option<usize>,
+    /// How much the stored log keeps before it forgets its oldest.
+    pub log_bytes: usize,
+}
+
+/// A container.
+pub(super) struct Container {
+    pub id: ContainerId,
+    pub spec: ContainerSpec,
+    pub instance: String,
+    settings: Settings,
+    created_at: DateTime<Utc>,
+    inner: Mutex<Inner>,
+    /// Counts changes of `inner`, for those who wait for one.
+    changes: watch::Sender<u64>,
+}
+
+struct Inner {
+    status: Status,
+    removed: bool,
+    exit_code: Option<i64>,
+    oom_killed: bool,
+    started_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+    health: Health,
+    limits: Limits,
+    memory: u64,
+    /// Percent of one core, and the processor time before it was set, in ns, and when that was.
+    cpu: (u64, u64, DateTime<Utc>),
+    /// What came down stdin, and whether more can come.
+    input: Vec<u8>,
+    input_open: bool,
+    attached: bool,
+    job: Option<Job>,
+    terminate: bool,
+    kill: bool,
+    on_term: Reaction,
+    listeners: Vec<mpsc::Sender<Frame>>,
+    log: VecDeque<StoredFrame>,
+    log_bytes: usize,
+    /// Per stream: what Docker's logger holds until the line is complete.
+    unfinished: [Vec<u8>; 2],
+}
+
+/// How a program ended.
+#[derive(Clone, Copy)]
+struct End {
+    code: i64,
+    oom: bool,
+}
+
+impl Container {
+    pub fn new(id: ContainerId, spec: ContainerSpec, instance: String, settings: Settings) -> Arc<Self> {
+        let now = settings.clock.now();
+        let limits = spec.limits;
+        let inner = Inner {
+            status: Status::Created,
+            removed: false,
+            exit_code: None,
+            oom_killed: false,
+            started_at: None,
+            finished_at: None,
+            health: Health::None,
+            limits,
+            memory: 1 << 20,
+            cpu: (0, 1_000_000, now),
+            input: Vec::new(),
+            input_open: true,
+            attached: false,
+            job: None,
+            terminate: false,
+            kill: false,
+            on_term: Reaction::Die,
+            listeners: Vec::new(),
+            log: VecDeque::new(),
+            log_bytes: 0,
+            unfinished: [Vec::new(), Vec::new()],
+        };
+        let (changes, _) = watch::channel(0);
+        Arc::new(Self { id, spec, instance, settings, created_at: now, inner: Mutex::new(inner), changes })
+    }
+
+    // ---- what handles ask and tell ----
+
+    pub fn state(&self) -> ContainerState {
+        let inner = self.lock();
+        ContainerState {
+            id: self.id.clone(),
+            name: self.spec.name.clone(),
+            status: inner.status,
+            exit_code: inner.exit_code,
+            oom_killed: inner.oom_killed,
+            error: None,
+            pid: inner.status.is_running().then_some(4711),
+            created_at: Some(self.created_at),
+            started_at: inner.started_at,
+            finished_at: inner.finished_at,
+            health: inner.health,
+            labels: self.spec.labels(&self.instance),
+        }
+    }
+
+    pub fn job(&self) -> Option<Job> {
+        self.lock().job.clone()
+    }
+
+    pub fn limits(&self) -> Limits {
+        self.lock().limits
+    }
+
+    pub fn set_health(&self, health: Health) {
+        self.change(|inner| inner.health = health);
+    }
+
+    /// `None` leaves a limit as it is.
+    pub fn set_limits(&self, new: &Limits) {
+        self.change(|inner| {
+            let Limits { cpus, memory_bytes, pids } = *new;
+            inner.limits.cpus = cpus.or(inner.limits.cpus);
+            inner.limits.memory_bytes = memory_bytes.or(inner.limits.memory_bytes);
+            inner.limits.pids = pids.or(inner.limits.pids);
+        });
+    }
+
+    /// Starts it unless it has been started before.
+    pub fn start(self: &Arc<Self>) {
+        let begins = self.change(|inner| {
+            let begins = inner.status == Status::Created;
+            if begins {
+                inner.status = Status::Running;
+                inner.started_at = Some(self.settings.clock.now());
+            }
+            begins
+        });
+        if begins {
+            tokio::spawn(Arc::clone(self).live());
+        }
+    }
+
+    pub fn terminate(&self) {
+        self.change(|inner| inner.terminate = inner.status.is_running());
+    }
+
+    pub fn kill(&self) {
+        self.change(|inner| inner.kill = inner.status.is_running());
+    }
+
+    /// Freezes or thaws; false when it was not running.
+    pub fn set_paused(&self, paused: bool) -> bool {
+        self.change(|inner| {
+            let running = inner.status.is_running();
+            if running {
+                inner.status = if paused { Status::Paused } else { Status::Running };
+            }
+            running
+        })
+    }
+
+    pub fn mark_removed(&self) {
+        self.change(|inner| {
+            inner.removed = true;
+            inner.kill = true;
+            inner.listeners.clear();
+        });
+    }
+
+    /// Breaks all attached streams, as a daemon does that goes away.
+    pub fn hang_up(&self) {
+        self.change(|inner| inner.listeners.clear());
+    }
+
+    /// A new listener to the output from now on.
+    pub fn listen(&self) -> mpsc::Receiver<Frame> {
+        // A channel takes memory only for what is in it.
+        let room = self.settings.backpressure.unwrap_or(tokio::sync::Semaphore::MAX_PERMITS);
+        let (sender, receiver) = mpsc::channel(room);
+        self.change(|inner| {
+            if !inner.status.has_ended() {
+                inner.listeners.push(sender);
+            }
+        });
+        receiver
+    }
+
+    /// Takes the input for a new attachment; false when somebody had it already.
+    pub fn take_input(&self) -> bool {
+        self.change(|inner| !std::mem::replace(&mut inner.attached, true))
+    }
+
+    pub fn write_input(&self, bytes: &[u8]) {
+        self.change(|inner| inner.input.extend_from_slice(bytes));
+    }
+
+    pub fn close_input(&self) {
+        self.change(|inner| inner.input_open = false);
+    }
+
+    pub fn log(&self) -> Vec<StoredFrame> {
+        self.lock().log.iter().cloned().collect()
+    }
+
+    pub fn now(&self) -> DateTime<Utc> {
+        self.settings.clock.now()
+    }
+
+    /// Memory in bytes, and processor time in ns.
+    pub fn usage(&self) -> (u64, u64) {
+        let inner = self.lock();
+        (inner.memory, cpu_time(inner.cpu, self.settings.clock.now()))
+    }
+
+    /// Waits until `wanted` says something of the state.
+    pub async fn until<T>(&self, mut wanted: impl FnMut(&ContainerState, bool) -> Option<T>) -> T {
+        let mut changes = self.changes.subscribe();
+        loop {
+            let removed = self.lock().removed;
+            if let Some(found) = wanted(&self.state(), removed) {
+                return found;
+            }
+            // The sender lives in `self`.
+            let _ = changes.changed().await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+        let result = change(&mut self.lock());
+        self.changes.send_modify(|count| *count += 1);
+        result
+    }
+
+    async fn when<T>(&self, mut ready: impl FnMut(&mut Inner) -> Option<T>) -> T {
+        let mut changes = self.changes.subscribe();
+        loop {
+            if let Some(found) = ready(&mut self.lock()) {
+                return found;
+            }
+            let _ = changes.changed().await;
+        }
+    }
+
+    // ---- its life ----
+
+    async fn live(self: Arc<Self>) {
+        let end = tokio::select! {
+            biased;
+            end = self.signalled() => end,
+            end = self.launcher() => end,
+        };
+        // Docker reports an exit only when everybody attached has taken all output. Whoever does not read, waits.
+        let listeners = self.lock().listeners.clone();
+        for listener in listeners.iter().filter(|_| self.settings.backpressure.is_some()) {
+            let _drained = listener.reserve_many(listener.max_capacity()).await;
+        }
+        self.change(|inner| {
+            for source in [Source::Stdout, Source::Stderr] {
+                let rest = std::mem::take(&mut inner.unfinished[source as usize]);
+                if !rest.is_empty() {
+                    inner.store(source, rest.into(), self.settings);
+                }
+            }
+            inner.status = Status::Exited;
+            inner.exit_code = Some(end.code);
+            inner.oom_killed = end.oom;
+            inner.finished_at = Some(self.settings.clock.now());
+            inner.listeners.clear();
+        });
+    }
+
+    async fn signalled(&self) -> End {
+        let code = self.when(|inner| {
+            if inner.kill {
+                return Some(137);
+            }
+            // A frozen process gets its signal when it thaws.
+            if !inner.terminate || inner.status == Status::Paused {
+                return None;
+            }
+            match inner.on_term {
+                Reaction::Die => Some(143),
+                Reaction::Exit(code) => Some(code),
+                Reaction::Ignore => {
+                    inner.terminate = false;
+                    None
+                }
+            }
+        });
+        End { code: code.await, oom: false }
+    }
+
+    async fn launcher(&self) -> End {
+        let input = self.when(|inner| match job::decode(&inner.input) {
+            Some(job) => Some(Some(job)),
+            None => (!inner.input_open).then_some(None),
+        });
+        let Some(job) = input.await else {
+            self.print(Source::Stderr, Bytes::from_static(b"fastflow: the launcher ended without starting its job\n"))
+                .await;
+            return End { code: launcher::NO_JOB_EXIT_CODE, oom: false };
+        };
+        self.change(|inner| inner.job = Some(job.clone()));
+        let program = job.env.iter().rev().find(|(name, _)| name == program::VARIABLE).map_or("", |(_, value)| value);
+        match program::parse(program) {
+            Ok(steps) => self.follow(steps, &job).await,
+            Err(complaint) => {
+                self.print(Source::Stderr, format!("{complaint}\n").into()).await;
+                End { code: 2, oom: false }
+            }
+        }
+    }
+
+    async fn follow(&self, steps: Vec<Step>, job: &Job) -> End {
+        for step in steps {
+            self.when(|inner| (inner.status != Status::Paused).then_some(())).await;
+            match step {
+                Step::Print(source, bytes) => self.print(source, bytes).await,
+                Step::Lines(count, pause) => {
+                    for number in 1..=count {
+                        self.print(Source::Stdout, format!("{number}\n").into()).await;
+                        if pause > Duration::ZERO {
+                            tokio::time::sleep(pause).await;
+                        }
+                    }
+                }
+                Step::Env(name) => {
+                    let value = job.env.iter().rev().find(|(known, _)| *known == name);
+                    let line =
+                        value.map_or_else(|| format!("{name} unset\n"), |(_, value)| format!("{name}={value}\n"));
+                    self.print(Source::Stdout, line.into()).await;
+                }
+                Step::Sleep(time) => tokio::time::sleep(time).await,
+                Step::OnTerm(reaction) => self.change(|inner| inner.on_term = reaction),
+                Step::Health(health) => self.set_health(health),
+                Step::Memory(bytes) => self.change(|inner| inner.memory = bytes),
+                Step::Cpu(percent) => {
+                    let now = self.settings.clock.now();
+                    self.change(|inner| inner.cpu = (percent, cpu_time(inner.cpu, now), now));
+                }
+                Step::Exit(code) => return End { code, oom: false },
+                Step::Oom => return End { code: 137, oom: true },
+                Step::Hang => std::future::pending().await,
+            }
+        }
+        End { code: 0, oom: false }
+    }
+
+    /// Output goes to Docker's log and to everybody attached at this very moment.
+    async fn print(&self, source: Source, bytes: Bytes) {
+        let mut bytes = Some(bytes);
+        let print = self.when(|inner| {
+            if inner.status == Status::Paused {
+                return None;
+            }
+            let bytes = bytes.take()?;
+            inner.record(source, &bytes, self.settings);
+            Some((bytes, inner.listeners.clone()))
+        });
+        let (bytes, listeners) = print.await;
+        for listener in listeners {
+            // Who has hung up hears nothing.
+            let _ = listener.send(Frame { source, bytes: bytes.clone() }).await;
+        }
+    }
+}
+
+impl Inner {
+    /// Docker's logger: whole lines, long ones in pieces, an unfinished one when the stream ends.
+    fn record(&mut self, source: Source, bytes: &[u8], settings: Settings) {
+        let mut pending = std::mem::take(&mut self.unfinished[source as usize]);
+        pending.extend_from_slice(bytes);
+        let mut rest = Bytes::from(pending);
+        loop {
+            let window = &rest[..rest.len().min(PIECE)];
+            let piece = match memchr::memchr(b'\n', window) {
+                Some(newline) => newline + 1,
+                None if window.len() == PIECE => PIECE,
+                None => break,
+            };
+            let piece = rest.split_to(piece);
+            self.store(source, piece, settings);
+        }
+        self.unfinished[source as usize] = rest.into();
+    }
+
+    fn store(&mut self, source: Source, bytes: Bytes, settings: Settings) {
+        self.log_bytes += bytes.len();
+        self.log.push_back(StoredFrame { source, timestamp: settings.clock.now(), bytes });
+        while self.log_bytes > settings.log_bytes {
+            let Some(oldest) = self.log.pop_front() else { break };
+            self.log_bytes -= oldest.bytes.len();
+        }
+    }
+}
+
+fn cpu_time((percent, before, since): (u64, u64, DateTime<Utc>), now: DateTime<Utc>) -> u64 {
+    let elapsed = u64::try_from((now - since).num_nanoseconds().unwrap_or(0)).unwrap_or(0);
+    before + elapsed / 100 * percent
+}
