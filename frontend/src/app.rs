@@ -69,8 +69,10 @@ fn inside(route: &Route) -> Html {
         // The key makes another run another page: nothing of the one before is left.
         Route::Run { id } => html! { <pages::RunPage key={id.clone()} id={id.clone()} /> },
         Route::RunLog { id } => html! { <pages::RunLogPage key={id.clone()} id={id.clone()} /> },
-        Route::Pipeline { .. } | Route::Vault | Route::Jobs | Route::System | Route::Login | Route::Lost => {
-            html! { <pages::Lost /> }
-        }
+        Route::Pipeline { name } => html! { <pages::PipelinePage key={name.clone()} name={name.clone()} /> },
+        Route::Vault => html! { <pages::VaultPage /> },
+        Route::Jobs => html! { <pages::Jobs /> },
+        Route::System => html! { <pages::System /> },
+        Route::Login | Route::Lost => html! { <pages::Lost /> },
     }
 }

@@ -1,7 +1,7 @@
 //! The server, as functions: one per call, typed by the shared DTOs. Nothing else in this crate opens a connection.
 
-mod client;
 mod calls;
+mod client;
 pub mod stream;
 
 pub use calls::*;

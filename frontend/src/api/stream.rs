@@ -93,8 +93,7 @@ impl Drop for Stream {
         self.0.disconnect();
         self.0.timer.borrow_mut().take();
         if let (Some(document), Some(watch)) = (document(), self.0.visibility.borrow_mut().take()) {
-            let _ =
-                document.remove_event_listener_with_callback("visibilitychange", watch.as_ref().unchecked_ref());
+            let _ = document.remove_event_listener_with_callback("visibilitychange", watch.as_ref().unchecked_ref());
         }
     }
 }

@@ -122,12 +122,6 @@ pub fn parse(line: &str, start: Style) -> (Vec<Span>, Style) {
     (spans, style)
 }
 
-/// The text without any escape sequence.
-#[must_use]
-pub fn strip(line: &str) -> String {
-    parse(line, Style::default()).0.into_iter().map(|span| span.text).collect()
-}
-
 fn flush(spans: &mut Vec<Span>, plain: &mut String, style: Style) {
     if !plain.is_empty() {
         spans.push(Span { style, text: std::mem::take(plain) });
@@ -159,7 +153,11 @@ fn sgr(body: &str, mut style: Style) -> Style {
             code @ 100..=107 => style.bg = low(code, 92),
             code @ (38 | 48) => {
                 let (colour, used) = extended(&codes[i + 1..]);
-                if code == 38 { style.fg = colour.or(style.fg) } else { style.bg = colour.or(style.bg) }
+                if code == 38 {
+                    style.fg = colour.or(style.fg)
+                } else {
+                    style.bg = colour.or(style.bg)
+                }
                 i += used;
             }
             _ => {}
@@ -226,6 +224,10 @@ fn nearest(r: u8, g: u8, b: u8) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn strip(line: &str) -> String {
+        parse(line, Style::default()).0.into_iter().map(|span| span.text).collect()
+    }
 
     fn spans(line: &str) -> Vec<(String, String)> {
         parse(line, Style::default()).0.into_iter().map(|s| (s.style.classes(), s.text)).collect()

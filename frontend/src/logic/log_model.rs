@@ -168,15 +168,7 @@ impl LogModel {
         append(&mut open, &line.text);
         let own = line.text.strip_prefix(OWN_MARK).filter(|_| line.complete).map(str::to_owned);
         let (kind, plain) = own.map_or_else(|| self.draw(slot, &open), |text| (Kind::Mark(text.clone()), text));
-        self.push(Row {
-            seq,
-            offset: line.offset,
-            number,
-            time: Some(line.time),
-            source: line.source,
-            kind,
-            plain,
-        });
+        self.push(Row { seq, offset: line.offset, number, time: Some(line.time), source: line.source, kind, plain });
         if line.complete {
             self.close(slot, &open);
         } else {

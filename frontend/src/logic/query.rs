@@ -1,7 +1,7 @@
 //! Query strings: what a list shows is in its address, so that a link, a reload and the back button keep it.
 
-use fastflow_shared::{ErrorType, RunStatus, Trigger};
 use fastflow_shared::routes::segment;
+use fastflow_shared::{ErrorType, RunStatus, Trigger};
 
 /// The pairs of a query string, decoded.
 #[must_use]

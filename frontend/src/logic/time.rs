@@ -79,14 +79,7 @@ pub fn seconds_between(from: DateTime<Utc>, to: DateTime<Utc>) -> f64 {
 pub fn exact(time: DateTime<FixedOffset>, months: &[&str; 12], german: bool) -> String {
     let month = months[time.month0() as usize];
     let dot = if german { "." } else { "" };
-    format!(
-        "{}{dot} {month} {}, {:02}:{:02}:{:02}",
-        time.day(),
-        time.year(),
-        time.hour(),
-        time.minute(),
-        time.second()
-    )
+    format!("{}{dot} {month} {}, {:02}:{:02}:{:02}", time.day(), time.year(), time.hour(), time.minute(), time.second())
 }
 
 /// `18:34:05.123`, for a log line.

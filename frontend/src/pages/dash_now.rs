@@ -23,7 +23,10 @@ const MOST: usize = 20;
 
 async fn active((): ()) -> Result<Vec<Run>, crate::logic::fault::Fault> {
     let filter = RunFilter { status: vec![RunStatus::Running, RunStatus::Pending], ..RunFilter::default() };
-    Ok(api::runs(filter, None, MOST).await?.items)
+    let mut runs = api::runs(filter, None, MOST).await?.items;
+    // What runs first, then the queue in its order.
+    runs.sort_by_key(|run| (run.started_at.is_none(), run.queue_position.unwrap_or(0), run.started_at));
+    Ok(runs)
 }
 
 /// What runs and waits.

@@ -90,7 +90,9 @@ pub fn Overlays(props: &OverlaysProps) -> Html {
     let onclose = props.onchange.reform(|()| None);
     match props.open {
         None => html! {},
-        Some(Overlay::Palette) => html! { <Palette {onclose} onhelp={props.onchange.reform(|()| Some(Overlay::Help))} /> },
+        Some(Overlay::Palette) => {
+            html! { <Palette {onclose} onhelp={props.onchange.reform(|()| Some(Overlay::Help))} /> }
+        }
         Some(Overlay::Help) => html! { <Help {onclose} /> },
     }
 }

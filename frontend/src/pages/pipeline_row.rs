@@ -14,7 +14,7 @@ use crate::providers::toasts::use_toaster;
 use crate::route::Route;
 use crate::text::{Texts, use_text};
 use crate::ui::badge::Tag;
-use crate::ui::button::{Button, Look};
+use crate::ui::button::Button;
 use crate::ui::icon::{Glyph, Icon};
 use crate::ui::strip::Strip;
 use crate::ui::switch::Switch;
@@ -104,8 +104,10 @@ pub fn PipelineRow(props: &PipelineRowProps) -> Html {
             </div>
             <div class="prow-do">
                 <PipelineSwitchButton pipeline={pipeline.clone()} onchange={props.onchange.clone()} />
-                <Button text={t.dash.run_with} icon={Icon::More} icon_only=true look={Look::Ghost} disabled={!startable} onclick={with} testid="run-with" />
-                <Button text={t.dash.run} icon={Icon::Play} busy={start.busy} disabled={!startable} onclick={run} testid="run" />
+                <div class="split">
+                    <Button text={t.dash.run} icon={Icon::Play} busy={start.busy} disabled={!startable} onclick={run} testid="run" />
+                    <Button text={t.dash.run_with} icon={Icon::ChevronDown} icon_only=true disabled={!startable} onclick={with} testid="run-with" />
+                </div>
             </div>
         </li>
     }

@@ -40,7 +40,11 @@ pub fn use_run(id: &str) -> Loaded<Run> {
     let t = use_text();
     let run = use_load(id.to_owned(), api::run);
     let mine = id.to_owned();
-    use_live(mine.clone(), move |event| (event.kind == "run" && event.id == mine) || event.kind == "docker", run.reload.clone());
+    use_live(
+        mine.clone(),
+        move |event| (event.kind == "run" && event.id == mine) || event.kind == "docker",
+        run.reload.clone(),
+    );
 
     let moves = run.load.data().is_some_and(|run| !run.status.is_final());
     let reload = run.reload.clone();

@@ -37,7 +37,9 @@ fn sentence(t: &Texts, run: &Run, outcome: Outcome) -> Option<String> {
         Outcome::Success => Some(t.run.success_lead.to_owned()),
         Outcome::Interrupted => Some(t.run.interrupted_hint.to_owned()),
         Outcome::Stopping => Some(t.run.stopping_hint.to_owned()),
-        Outcome::Queued => run.queue_position.map(|n| if n == 1 { t.run.queue_next.to_owned() } else { (t.run.queue_position)(n) }),
+        Outcome::Queued => {
+            run.queue_position.map(|n| if n == 1 { t.run.queue_next.to_owned() } else { (t.run.queue_position)(n) })
+        }
         _ => None,
     }
 }
@@ -81,7 +83,7 @@ pub fn RunHead(props: &RunHeadProps) -> Html {
             <Timeline created={run.created_at} started={run.started_at} finished={run.finished_at} setup={run.setup_duration}
                 preparing={run.phase == Phase::Preparing} tone={if tone == Tone::Wait { Tone::Motion } else { tone }} />
             <dl class="run-facts">
-                <div><dt>{t.runs.duration}</dt><dd data-testid="duration"><Took from={run.started_at} to={run.finished_at} /></dd></div>
+                <div><dt>{t.runs.duration}</dt><dd data-testid="duration"><Took from={run.started_at} to={run.finished_at} ticking={outcome != Outcome::Interrupted} /></dd></div>
                 <div><dt>{t.runs.started}</dt><dd>{run.started_at.map_or_else(|| html! { <span class="faint">{"–"}</span> }, |at| html! { <Ago {at} /> })}</dd></div>
                 <div><dt>{t.runs.trigger}</dt><dd>{t.trigger(run.trigger)}
                     if let Some(by) = &run.triggered_by {
@@ -134,7 +136,10 @@ fn Actions(props: &RunHeadProps) -> Html {
     let on_cancel = {
         let (go, id) = (cancel.go.clone(), id.clone());
         Callback::from(move |()| {
-            let then = go.reform({ let id = id.clone(); move |()| id.clone() });
+            let then = go.reform({
+                let id = id.clone();
+                move |()| id.clone()
+            });
             ask.emit(Question {
                 title: t.run.cancel_title.into(),
                 lead: t.run.cancel_lead.into(),

@@ -15,6 +15,7 @@ use crate::providers::toasts::use_toaster;
 use crate::route::Route;
 use crate::text::use_text;
 use crate::ui::badge::Badge;
+use crate::ui::button::Button;
 use crate::ui::crumbs::Crumbs;
 use crate::ui::log_view::LogView;
 use crate::ui::view::view;
@@ -51,8 +52,9 @@ pub fn RunLog(props: &RunLogProps) -> Html {
     let line = query::get(&query, "line").and_then(|line| line.parse::<i64>().ok());
     // Decided once per run: a click on a line's link changes the address, and must not load the log again.
     let (bytes, live) = (props.log_bytes.unwrap_or(0), !props.is_final);
-    let from = use_memo(props.id.clone(), move |_| {
-        if bytes <= SMALL && (live || bytes > 0 || line.is_some()) { Some(0) } else { line }
+    let latest = use_state_eq(|| false);
+    let from = use_memo((props.id.clone(), *latest), move |(_, latest)| {
+        if bytes <= SMALL && (live || bytes > 0 || line.is_some()) { Some(0) } else { line.filter(|_| !latest) }
     });
     let log = use_log(props.id.clone(), *from, props.onend.clone());
     let here = use_route::<Route>().unwrap_or(Route::Lost);
@@ -70,6 +72,13 @@ pub fn RunLog(props: &RunLogProps) -> Html {
                     toaster.good(copied);
                 }
             });
+        })
+    };
+    let onlatest = {
+        let (set, navigator, here) = (latest.setter(), use_navigator(), here.clone());
+        Callback::from(move |()| {
+            navigator.as_ref().inspect(|navigator| navigator.replace(&here));
+            set.set(true);
         })
     };
     let oncopy = use_callback(t.common.copied, move |text: String, copied| {
@@ -93,8 +102,15 @@ pub fn RunLog(props: &RunLogProps) -> Html {
         Connection::Ended => (t.log.ended, "is-idle"),
     };
     let ended = log.link == Connection::Ended;
+    // The rows before a linked line were not asked for: that must be said.
+    let notice = from.filter(|from| *from > 0).map(|_| {
+        html! {
+            <div class="notice tone-wait log-notice"><span>{t.log.from_line}</span>
+                <Button text={t.log.load_all} small=true onclick={onlatest} testid="log-latest" /></div>
+        }
+    });
     html! {
-        <LogView model={log.model.clone()} version={log.version} {ended} target={line} stamps={now.log_stamps} {onstamps} wrap={now.log_wrap} {onwrap}
+        <LogView {notice} model={log.model.clone()} version={log.version} {ended} target={line} stamps={now.log_stamps} {onstamps} wrap={now.log_wrap} {onwrap}
             {oncopy} {onlink} download={api::log_download(&props.id, false)} download_stamped={api::log_download(&props.id, true)}>
             <span class={classes!("live", "log-live", class)} role="status" data-testid="log-link" data-state={class}><i></i><span>{text}</span></span>
             {props.children.clone()}

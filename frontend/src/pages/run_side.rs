@@ -2,12 +2,21 @@
 
 use std::rc::Rc;
 
-use fastflow_shared::Run;
+use fastflow_shared::{Run, RunStatus};
+use gloo_timers::callback::Interval;
 use yew::prelude::*;
 
+use crate::api;
+use crate::browser;
+use crate::hooks::use_load;
 use crate::logic::outcome::Tone;
+use crate::logic::time::clock;
 use crate::text::{Texts, use_text};
 use crate::ui::badge::Tag;
+use crate::ui::icon::{Glyph, Icon};
+
+/// Milliseconds between two looks at a run's health.
+const HEALTH_EVERY: u32 = 15_000;
 
 /// Props of [`RunSide`].
 #[derive(Properties, PartialEq)]
@@ -30,6 +39,40 @@ fn with_soft(hard: Option<String>, soft: Option<String>, t: &Texts) -> String {
     soft.map_or_else(|| hard.clone(), |soft| format!("{hard} ({} {soft})", t.pipeline.soft))
 }
 
+/// Seconds without output that are worth a word.
+const SILENT: f64 = 60.0;
+
+/// What the watchdog says, when it is worth a word.
+#[component]
+fn Health(props: &RunSideProps) -> Html {
+    let t = use_text();
+    let id = props.run.id.clone();
+    let health = use_load(id, api::run_health);
+    let reload = health.reload.clone();
+    use_effect_with((), move |()| {
+        let timer = Interval::new(HEALTH_EVERY, move || {
+            if !browser::hidden() {
+                reload.emit(());
+            }
+        });
+        move || drop(timer)
+    });
+    let Some(health) = health.load.data() else { return html! {} };
+    let silent = health.silent_seconds.filter(|seconds| *seconds >= SILENT || health.verdict == "silent");
+    let unwell = matches!(health.verdict.as_str(), "unhealthy" | "vanished");
+    html! {
+        <>
+            if let Some(seconds) = silent {
+                <p class="hint-line tone-warn" role="status"><Glyph icon={Icon::Clock} />{t.run.silent}{" "}{clock(seconds)}</p>
+            }
+            if unwell {
+                <p class="hint-line tone-bad" role="status"><Glyph icon={Icon::Alert} />{t.status.unhealthy}
+                    {health.container_health.as_ref().map(|text| format!(": {text}"))}</p>
+            }
+        </>
+    }
+}
+
 /// The panels beside the log.
 #[component]
 pub fn RunSide(props: &RunSideProps) -> Html {
@@ -44,7 +87,15 @@ pub fn RunSide(props: &RunSideProps) -> Html {
     let facts: [(&str, Option<String>, bool); 9] = [
         (t.run.cpu, Some(with_soft(cores(run.cpu_limit), cores(run.cpu_soft_limit), t)), false),
         (t.run.memory, Some(with_soft(size(run.memory_limit), size(run.memory_soft_limit), t)), false),
-        (t.run.timeout, Some(run.timeout_seconds.filter(|s| *s > 0).map_or_else(|| t.run.no_limit.to_owned(), |s| t.duration(s as f64))), false),
+        (
+            t.run.timeout,
+            Some(
+                run.timeout_seconds
+                    .filter(|s| *s > 0)
+                    .map_or_else(|| t.run.no_limit.to_owned(), |s| t.duration(s as f64)),
+            ),
+            false,
+        ),
         (t.run.setup, setup, false),
         (t.run.environment, run.environment.clone(), true),
         (t.run.uv, run.uv_version.clone(), true),
@@ -54,6 +105,9 @@ pub fn RunSide(props: &RunSideProps) -> Html {
     ];
     html! {
         <>
+            if run.status == RunStatus::Running {
+                <Health run={run.clone()} />
+            }
             <section class="card panel">
                 <h2>{t.run.parameters}</h2>
                 if run.parameters.is_empty() {

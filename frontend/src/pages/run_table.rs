@@ -100,7 +100,7 @@ fn RunRow(props: &RunRowProps) -> Html {
                     <span class="tag tone-quiet">{t.run.attempt}{" "}{run.attempt}</span>
                 }
             </td>
-            <td class="right run-took"><Took from={run.started_at} to={run.finished_at} /></td>
+            <td class="right run-took"><Took from={run.started_at} to={run.finished_at} ticking={outcome != Outcome::Interrupted} /></td>
             <td class="right run-when"><Ago at={run.started_at.unwrap_or(run.created_at)} /></td>
         </tr>
     }

@@ -76,8 +76,7 @@ pub fn StartDialog(props: &StartDialogProps) -> Html {
     let navigator = use_navigator();
     let defaults = props.form.defaults.clone();
     let rows = use_state(move || {
-        let mut rows: Vec<Row> =
-            defaults.into_iter().map(|(key, value)| Row { key, value, secret: false }).collect();
+        let mut rows: Vec<Row> = defaults.into_iter().map(|(key, value)| Row { key, value, secret: false }).collect();
         if rows.is_empty() {
             rows.push(Row::default());
         }
@@ -93,7 +92,8 @@ pub fn StartDialog(props: &StartDialogProps) -> Html {
     );
     let broken = (0..rows.len()).any(|index| wrong(&rows, index) != (false, false));
     let onsubmit = {
-        let (go, name, rows, defaults) = (action.go.clone(), props.form.name.clone(), rows.clone(), props.form.defaults.clone());
+        let (go, name, rows, defaults) =
+            (action.go.clone(), props.form.name.clone(), rows.clone(), props.form.defaults.clone());
         Callback::from(move |event: SubmitEvent| {
             event.prevent_default();
             if !broken {
@@ -186,7 +186,8 @@ mod tests {
 
     #[test]
     fn rows_are_checked_and_sorted_by_kind() {
-        let rows = [row("A", "1", false), row("B", "2", true), row("", "", false), row("A", "3", false), row("9", "", false)];
+        let rows =
+            [row("A", "1", false), row("B", "2", true), row("", "", false), row("A", "3", false), row("9", "", false)];
         assert_eq!(wrong(&rows, 0), (false, false));
         assert_eq!(wrong(&rows, 2), (false, false));
         assert_eq!(wrong(&rows, 3), (false, true));

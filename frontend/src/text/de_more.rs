@@ -26,9 +26,6 @@ pub const VAULT: Vault = Vault {
     replace_hint: "Der gespeicherte Wert wird nie gezeigt. Was du eingibst, ersetzt ihn.",
     secret_hint: "Verschlüsselt und niemandem mehr gezeigt.",
     parameter_hint: "Ebenfalls verschlüsselt, hier aber lesbar.",
-    to_secret: "Ab jetzt ein Geheimnis",
-    to_parameter: "Ab jetzt lesbar",
-    filter: "Nach Name filtern",
     bad_key: "Namen beginnen mit Buchstabe oder _ und enthalten nur Buchstaben, Ziffern und _.",
     delete_title: |key| format!("{key} löschen?"),
     edit_title: |key| format!("{key} ändern"),
@@ -51,7 +48,6 @@ pub const JOBS: Jobs = Jobs {
     every: "alle",
     from_repository: "Repository",
     from_api: "API",
-    last_run: "Letzter Lauf",
 };
 
 /// The server itself.
@@ -59,7 +55,6 @@ pub const SYSTEM: System = System {
     title: "System",
     ready: "Bereit",
     not_ready: "Nicht bereit",
-    checks: "Prüfungen",
     chores: "Daueraufgaben",
     chore: "Aufgabe",
     every: "Alle",
@@ -82,10 +77,8 @@ pub const SYSTEM: System = System {
     database: "Datenbank",
     disk: "Speicherplatz",
     api: "API-Dokumentation",
-    api_hint: "Alles, was diese Seite tut, kann auch ein Programm.",
     about: "Über",
     about_text: "Fast-Flow führt die Pipelines eines Git-Repositorys aus, jede in einem frischen Container.",
-    every_seconds: |text| text.to_owned(),
 };
 
 /// The command palette and the help sheet.
@@ -97,7 +90,6 @@ pub const PALETTE: Palette = Palette {
     pipelines: "Pipelines",
     actions: "Aktionen",
     run_pipeline: "Starten",
-    open_pipeline: "Öffnen",
     sync_now: "Repository jetzt abgleichen",
     toggle_theme: "Darstellung wechseln",
     toggle_language: "English",
@@ -117,8 +109,6 @@ pub const PALETTE: Palette = Palette {
     help_log_wrap: "Zeilen umbrechen",
     help_log_stamps: "Zeitstempel",
     help_general: "Überall",
-    help_go: "Gehe zu",
-    then: "dann",
     show_help: "Tastenkürzel zeigen",
     hint: "↑ ↓ wählen, ↵ öffnen, Esc schließen",
 };
@@ -129,6 +119,4 @@ pub const LOST: Lost = Lost {
     lead: "Der Link ist vielleicht alt, oder ein Buchstabe fehlt. Diese Seiten gibt es:",
     run_lead: "Diesen Lauf gibt es nicht, oder er wurde nach den Aufbewahrungsregeln entfernt.",
     pipeline_lead: "Kein Ordner dieses Namens ist im Repository. Vielleicht wurde er umbenannt oder entfernt.",
-    home: "Zur Übersicht",
-    back: "Zurück",
 };

@@ -26,9 +26,6 @@ pub const VAULT: Vault = Vault {
     replace_hint: "The stored value is never shown. What you enter replaces it.",
     secret_hint: "Encrypted, and not shown to anybody again.",
     parameter_hint: "Encrypted as well, but readable here.",
-    to_secret: "From now on a secret",
-    to_parameter: "From now on readable",
-    filter: "Filter by name",
     bad_key: "Names begin with a letter or _ and hold letters, digits and _ only.",
     delete_title: |key| format!("Delete {key}?"),
     edit_title: |key| format!("Change {key}"),
@@ -51,7 +48,6 @@ pub const JOBS: Jobs = Jobs {
     every: "every",
     from_repository: "Repository",
     from_api: "API",
-    last_run: "Last run",
 };
 
 /// The server itself.
@@ -59,7 +55,6 @@ pub const SYSTEM: System = System {
     title: "System",
     ready: "Ready to work",
     not_ready: "Not ready",
-    checks: "Checks",
     chores: "Chores",
     chore: "Chore",
     every: "Every",
@@ -82,10 +77,8 @@ pub const SYSTEM: System = System {
     database: "Database",
     disk: "Disk",
     api: "API documentation",
-    api_hint: "Everything this page does, a program can do as well.",
     about: "About",
     about_text: "Fast-Flow runs the pipelines of a git repository, each in a fresh container.",
-    every_seconds: |text| text.to_owned(),
 };
 
 /// The command palette and the help sheet.
@@ -97,7 +90,6 @@ pub const PALETTE: Palette = Palette {
     pipelines: "Pipelines",
     actions: "Actions",
     run_pipeline: "Run",
-    open_pipeline: "Open",
     sync_now: "Sync the repository now",
     toggle_theme: "Switch theme",
     toggle_language: "Deutsch",
@@ -117,8 +109,6 @@ pub const PALETTE: Palette = Palette {
     help_log_wrap: "Wrap lines",
     help_log_stamps: "Timestamps",
     help_general: "Everywhere",
-    help_go: "Go to",
-    then: "then",
     show_help: "Show keyboard shortcuts",
     hint: "↑ ↓ choose, ↵ open, esc close",
 };
@@ -129,6 +119,4 @@ pub const LOST: Lost = Lost {
     lead: "The link may be old, or a letter is missing. These pages exist:",
     run_lead: "This run does not exist, or it was removed by the retention rules.",
     pipeline_lead: "No folder of this name is in the repository. It may have been renamed or removed.",
-    home: "To the dashboard",
-    back: "Go back",
 };

@@ -49,6 +49,9 @@ pub struct LogViewProps {
     pub download: AttrValue,
     /// Address of the download with times.
     pub download_stamped: AttrValue,
+    /// Something to be said above the rows.
+    #[prop_or_default]
+    pub notice: Option<Html>,
     /// State of the connection and the way to or from the full page.
     pub children: Html,
 }
@@ -60,6 +63,7 @@ impl PartialEq for LogViewProps {
             && (self.ended, self.target, self.stamps, self.wrap)
                 == (other.ended, other.target, other.stamps, other.wrap)
             && self.children == other.children
+            && self.notice == other.notice
             && self.onlink == other.onlink
             && self.oncopy == other.oncopy
     }
@@ -121,7 +125,8 @@ pub fn LogView(props: &LogViewProps) -> Html {
         Callback::from(move |()| anchor.set(None))
     };
     let onstep = {
-        let (found, now, set, anchor, place) = (found.clone(), *current, current.setter(), anchor.setter(), place.clone());
+        let (found, now, set, anchor, place) =
+            (found.clone(), *current, current.setter(), anchor.setter(), place.clone());
         Callback::from(move |forward: bool| {
             if let Some(seq) = step(&found, now, forward) {
                 place.borrow_mut().goal = Some(seq);
@@ -195,6 +200,7 @@ pub fn LogView(props: &LogViewProps) -> Html {
                 download_stamped={props.download_stamped.clone()}>
                 {props.children.clone()}
             </LogTools>
+            {props.notice.clone()}
             <div class="log-frame">
                 // Not aria-live: a flood read aloud helps nobody. The region can be focused and read.
                 <div ref={scroller} class={classes!("log-scroll", (!props.wrap).then_some("no-wrap"))} tabindex="0" role="region"

@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use yew::prelude::*;
 
-use crate::ui::clock::use_now;
 use crate::logic::time::{clock, distance, seconds_between};
 use crate::text::use_text;
+use crate::ui::clock::use_now;
 
 /// Props of [`Ago`].
 #[derive(Properties, PartialEq)]
