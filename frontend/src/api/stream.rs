@@ -35,6 +35,10 @@ pub enum Link {
     Ended,
 }
 
+/// Takes an event's name and data.
+pub type OnEvent = Box<dyn Fn(&str, String)>;
+type Handler = Closure<dyn FnMut(Event)>;
+
 /// What the owner of a stream says about it.
 pub struct Plan {
     /// Address to open now.
@@ -44,7 +48,7 @@ pub struct Plan {
     /// Event that ends the stream for good, if any.
     pub last: Option<&'static str>,
     /// Takes an event's name and data.
-    pub on_event: Box<dyn Fn(&str, String)>,
+    pub on_event: OnEvent,
     /// Takes a change of the connection.
     pub on_link: Box<dyn Fn(Link)>,
 }
@@ -55,9 +59,9 @@ struct Inner {
     plan: Plan,
     source: RefCell<Option<EventSource>>,
     listeners: RefCell<Vec<Listener>>,
-    hooks: RefCell<Vec<Closure<dyn FnMut(Event)>>>,
+    hooks: RefCell<Vec<Handler>>,
     timer: RefCell<Option<Timeout>>,
-    visibility: RefCell<Option<Closure<dyn FnMut(Event)>>>,
+    visibility: RefCell<Option<Handler>>,
     pause: Cell<u32>,
     link: Cell<Link>,
     closed: Cell<bool>,
@@ -187,7 +191,7 @@ impl Inner {
         self.pause.set((pause * 2).min(LONGEST_PAUSE));
         // Some chance, so that a hundred tabs do not come back in the same moment.
         let jitter = (js_sys::Math::random() * f64::from(pause) / 2.0) as u32;
-        self.after(pause + jitter, |inner| inner.connect());
+        self.after(pause + jitter, Inner::connect);
     }
 
     fn after(self: &Rc<Self>, pause: u32, then: impl FnOnce(&Rc<Self>) + 'static) {

@@ -154,9 +154,9 @@ fn sgr(body: &str, mut style: Style) -> Style {
             code @ (38 | 48) => {
                 let (colour, used) = extended(&codes[i + 1..]);
                 if code == 38 {
-                    style.fg = colour.or(style.fg)
+                    style.fg = colour.or(style.fg);
                 } else {
-                    style.bg = colour.or(style.bg)
+                    style.bg = colour.or(style.bg);
                 }
                 i += used;
             }

@@ -122,7 +122,7 @@ impl LogModel {
                     self.next_number = Some(1);
                 }
                 self.next_offset = line.offset + 1;
-                self.line(line);
+                self.line(&line);
             }
         }
         self.next_offset = self.next_offset.max(next);
@@ -149,7 +149,7 @@ impl LogModel {
         });
     }
 
-    fn line(&mut self, line: LogLine) {
+    fn line(&mut self, line: &LogLine) {
         let slot = usize::from(line.source == LogSource::Stderr);
         if let Some(mut open) = self.open[slot].take() {
             append(&mut open, &line.text);

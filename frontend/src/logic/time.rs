@@ -61,6 +61,18 @@ pub fn duration(seconds: f64, point: char) -> String {
     }
 }
 
+/// A round span that somebody chose, without its zeros: `30 s`, `5m`, `1h 30m`.
+#[must_use]
+pub fn span(seconds: f64, point: char) -> String {
+    let text = if seconds >= 0.95 && seconds < 59.95 && seconds.fract() < 0.05 {
+        format!("{seconds:.0} s")
+    } else {
+        duration(seconds, point)
+    };
+    let short = [" 00s", " 00m", " 0h"].into_iter().find_map(|zero| text.strip_suffix(zero));
+    short.map_or(text.clone(), str::to_owned)
+}
+
 /// A running clock without fractions, so that it does not jitter: `7 s`, `4m 05s`.
 #[must_use]
 pub fn clock(seconds: f64) -> String {
@@ -126,6 +138,8 @@ mod tests {
         assert_eq!(d(273_600.0), "3d 4h");
         assert_eq!(d(-1.0), "–");
         assert_eq!(duration(12.34, ','), "12,3 s");
+        let s = |s: f64| span(s, '.');
+        assert_eq!([s(30.0), s(300.0), s(3_600.0), s(5_400.0), s(86_400.0)], ["30 s", "5m", "1h", "1h 30m", "1d"]);
         assert_eq!(clock(7.9), "7 s");
         assert_eq!(clock(65.0), "1m 05s");
     }

@@ -17,7 +17,7 @@ use crate::ui::view::{Empty, view};
 fn when(t: &Texts, job: &Job) -> Html {
     let seconds = (job.trigger_type == "interval").then(|| job.trigger_value.parse::<f64>().ok()).flatten();
     match seconds {
-        Some(seconds) => html! { <>{t.jobs.every}{" "}<span class="num">{t.duration(seconds)}</span></> },
+        Some(seconds) => html! { <>{t.jobs.every}{" "}<span class="num">{t.span(seconds)}</span></> },
         None => html! { <code>{&job.trigger_value}</code> },
     }
 }

@@ -42,10 +42,10 @@ pub fn PipelinePage(props: &PipelineProps) -> Html {
         move |event| event.pipeline_name.as_ref() == Some(&name) || event.id == name || event.kind == "sync",
         pipeline.reload.clone(),
     );
-    if let Load::Failed(fault, None) = &pipeline.load {
-        if fault.status == 404 {
-            return html! { <Lost lead={t.lost.pipeline_lead} /> };
-        }
+    if let Load::Failed(fault, None) = &pipeline.load
+        && fault.status == 404
+    {
+        return html! { <Lost lead={t.lost.pipeline_lead} /> };
     }
     view(&pipeline.load, 8, &pipeline.reload, |data| {
         html! { <Body pipeline={data.clone()} onchange={pipeline.reload.clone()} /> }

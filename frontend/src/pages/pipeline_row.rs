@@ -27,7 +27,7 @@ pub fn limits(t: &Texts, cpu: Option<f64>, memory: Option<i64>, timeout: Option<
     let mut out = Vec::new();
     out.extend(cpu.map(|cores| format!("{} CPU", t.decimal(cores))));
     out.extend(memory.map(|bytes| t.bytes(bytes as f64)));
-    out.extend(timeout.filter(|seconds| *seconds > 0).map(|seconds| t.duration(seconds as f64)));
+    out.extend(timeout.filter(|seconds| *seconds > 0).map(|seconds| t.span(seconds as f64)));
     out
 }
 

@@ -231,7 +231,7 @@ pub fn Settings(props: &TabProps) -> Html {
             t.pipeline.timeout,
             pipeline
                 .timeout
-                .map_or_else(default, |s| if s == 0 { t.pipeline.none.to_owned() } else { t.duration(s as f64) }),
+                .map_or_else(default, |s| if s == 0 { t.pipeline.none.to_owned() } else { t.span(s as f64) }),
             None,
         ),
         (t.pipeline.retries, pipeline.retry_attempts.map_or_else(default, |n| n.to_string()), None),

@@ -81,10 +81,10 @@ pub fn use_run(id: &str) -> Loaded<Run> {
 pub fn RunPage(props: &RunProps) -> Html {
     let t = use_text();
     let run = use_run(&props.id);
-    if let Load::Failed(fault, None) = &run.load {
-        if fault.status == 404 {
-            return html! { <Lost lead={t.lost.run_lead} /> };
-        }
+    if let Load::Failed(fault, None) = &run.load
+        && fault.status == 404
+    {
+        return html! { <Lost lead={t.lost.run_lead} /> };
     }
     view(&run.load, 8, &run.reload, |data| {
         html! { <RunBody run={data.clone()} put={run.put.clone()} reload={run.reload.clone()} /> }

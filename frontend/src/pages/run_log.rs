@@ -123,10 +123,10 @@ pub fn RunLog(props: &RunLogProps) -> Html {
 pub fn RunLogPage(props: &RunProps) -> Html {
     let t = use_text();
     let run = use_run(&props.id);
-    if let Load::Failed(fault, None) = &run.load {
-        if fault.status == 404 {
-            return html! { <Lost lead={t.lost.run_lead} /> };
-        }
+    if let Load::Failed(fault, None) = &run.load
+        && fault.status == 404
+    {
+        return html! { <Lost lead={t.lost.run_lead} /> };
     }
     let reload = run.reload.clone();
     view(&run.load, 8, &run.reload, |run| {

@@ -90,9 +90,7 @@ pub fn RunSide(props: &RunSideProps) -> Html {
         (
             t.run.timeout,
             Some(
-                run.timeout_seconds
-                    .filter(|s| *s > 0)
-                    .map_or_else(|| t.run.no_limit.to_owned(), |s| t.duration(s as f64)),
+                run.timeout_seconds.filter(|s| *s > 0).map_or_else(|| t.run.no_limit.to_owned(), |s| t.span(s as f64)),
             ),
             false,
         ),

@@ -155,8 +155,8 @@ pub fn StartDialog(props: &StartDialogProps) -> Html {
                                     aria-invalid={(bad || double).then_some("true")} autocomplete="off" spellcheck="false" data-testid="start-key" />
                                 <input class="input mono" placeholder={t.start.value} aria-label={t.start.value} value={row.value.clone()} oninput={on_value}
                                     type={if secret { "password" } else { "text" }} autocomplete="off" spellcheck="false" data-testid="start-value" />
-                                <Button text={if secret { t.start.secret_hint } else { t.start.parameters_hint }}
-                                    icon={if secret { Icon::Lock } else { Icon::Eye }} icon_only=true look={Look::Ghost} pressed={secret} onclick={on_secret} />
+                                <Button text={t.start.secret_values} title={if secret { t.start.secret_hint } else { t.start.parameters_hint }}
+                                    icon={Icon::Lock} icon_only=true look={Look::Ghost} pressed={secret} onclick={on_secret} />
                                 <Button text={t.start.remove_row} icon={Icon::Close} icon_only=true look={Look::Ghost} onclick={on_remove} />
                                 if bad || double {
                                     <p class="field-wrong" role="alert">{if bad { t.start.bad_key } else { t.start.double_key }}</p>

@@ -149,7 +149,7 @@ fn ChoreRow(props: &ChoreRowProps) -> Html {
             }}</td>
             <td class="nowrap">{chore.last_run_at.map(|at| html! { <Ago {at} /> })}</td>
             <td class="right num nowrap">{chore.last_duration_seconds.map(|seconds| t.duration(seconds))}</td>
-            <td class="right num nowrap faint">{t.duration(chore.interval_seconds)}</td>
+            <td class="right num nowrap faint">{t.span(chore.interval_seconds)}</td>
             <td class="right nowrap faint">{chore.next_run_at.map(|at| html! { <Ago {at} /> })}</td>
         </tr>
     }

@@ -33,7 +33,7 @@ pub const TEXTS: Texts = Texts {
         theme_light: "Hell",
         theme_dark: "Dunkel",
         language: "Sprache",
-        search: "Suchen oder springen …",
+        search: "Springen zu …",
         menu: "Konto und Einstellungen",
         help: "Tastenkürzel",
         viewer: "Betrachter",

@@ -33,7 +33,7 @@ pub const TEXTS: Texts = Texts {
         theme_light: "Light",
         theme_dark: "Dark",
         language: "Language",
-        search: "Search or jump to…",
+        search: "Jump to…",
         menu: "Account and settings",
         help: "Keyboard shortcuts",
         viewer: "Viewer",

@@ -161,7 +161,7 @@ impl Texts {
             (_, 409) => t.conflict,
             (_, 400 | 422) => t.input,
             (_, 429) => t.busy,
-            (_, 503 | 502 | 504) => t.unavailable,
+            (_, 502..=504) => t.unavailable,
             _ => t.server,
         }
     }

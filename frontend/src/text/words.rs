@@ -24,6 +24,12 @@ impl Texts {
         time::duration(seconds, self.point)
     }
 
+    /// `5m`.
+    #[must_use]
+    pub fn span(&self, seconds: f64) -> String {
+        time::span(seconds, self.point)
+    }
+
     /// `1.5 GiB`.
     #[must_use]
     pub fn bytes(&self, bytes: f64) -> String {

@@ -59,10 +59,15 @@ pub fn Chart(props: &ChartProps) -> Html {
     let millis = |point: &Point| point.at.timestamp_millis() as f64;
     let first = props.points.first().map_or(0.0, millis);
     let last = props.points.last().map_or(0.0, millis);
-    let at: Vec<(f64, f64)> =
+    let mut at: Vec<(f64, f64)> =
         props.points.iter().map(|point| (x(millis(point), first, last), y(point.value, top))).collect();
+    // A single sample is a level, not an invisible dot.
+    if let [(_, y)] = at[..] {
+        at.insert(0, (0.0, y));
+    }
     let chosen = (*reading).and_then(|fraction| nearest(&at, fraction));
-    let shown = chosen.or(at.len().checked_sub(1)).map(|index| props.points[index]);
+    let newest = props.points.len().checked_sub(1);
+    let shown = chosen.map(|index| index.min(newest.unwrap_or(0))).or(newest).map(|index| props.points[index]);
 
     let set = reading.setter();
     let onpointermove = Callback::from(move |event: PointerEvent| {

@@ -103,12 +103,12 @@ pub fn LogView(props: &LogViewProps) -> Html {
     let at = (*current).and_then(|seq| found.iter().position(|s| *s == seq)).map_or(0, |index| index + 1);
 
     // Bring a linked line into view once, as soon as it is here.
-    if let Some(offset) = props.target.filter(|target| *reached.borrow() != Some(*target)) {
-        if let Some(row) = rows.iter().find(|row| row.offset >= offset) {
-            *reached.borrow_mut() = Some(offset);
-            place.borrow_mut().goal = Some(row.seq);
-            anchor.set(Some(row.seq.saturating_sub(WINDOW as u64 / 2).max(first)));
-        }
+    if let Some(offset) = props.target.filter(|target| *reached.borrow() != Some(*target))
+        && let Some(row) = rows.iter().find(|row| row.offset >= offset)
+    {
+        *reached.borrow_mut() = Some(offset);
+        place.borrow_mut().goal = Some(row.seq);
+        anchor.set(Some(row.seq.saturating_sub(WINDOW as u64 / 2).max(first)));
     }
 
     let drawn_first = rows.get(range.start).map(|row| row.seq);
@@ -156,11 +156,10 @@ pub fn LogView(props: &LogViewProps) -> Html {
             let seq_at = |index: usize| Some(first + index as u64);
             match anchor {
                 None if went_up && below > NEAR_END => set.set(seq_at(start)),
-                None => {}
                 Some(_) if below <= NEAR_END && end == len => set.set(None),
                 Some(_) if top < EDGE && start > 0 => set.set(seq_at(start.saturating_sub(SHIFT))),
                 Some(_) if below < EDGE && end < len => set.set(seq_at(start + SHIFT)),
-                Some(_) => {}
+                _ => {}
             }
         })
     };

@@ -42,6 +42,8 @@ pub fn Timeline(props: &TimelineProps) -> Html {
         (t.run.prepared, setup, Tone::Warn, props.preparing),
         (t.run.ran, ran, props.tone, props.started.is_some()),
     ];
+    // Nothing is said of a phase that did not happen.
+    let parts: Vec<_> = parts.into_iter().filter(|(_, seconds, _, moving)| *moving || *seconds >= 0.001).collect();
     let mut x = 0.0;
     html! {
         <figure class="timeline" aria-label={t.run.timeline} data-testid="timeline">
