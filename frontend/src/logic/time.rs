@@ -64,7 +64,7 @@ pub fn duration(seconds: f64, point: char) -> String {
 /// A round span that somebody chose, without its zeros: `30 s`, `5m`, `1h 30m`.
 #[must_use]
 pub fn span(seconds: f64, point: char) -> String {
-    let text = if seconds >= 0.95 && seconds < 59.95 && seconds.fract() < 0.05 {
+    let text = if (0.95..59.95).contains(&seconds) && seconds.fract() < 0.05 {
         format!("{seconds:.0} s")
     } else {
         duration(seconds, point)
