@@ -6,7 +6,7 @@ mod use_load;
 mod use_log;
 mod use_page;
 
-pub use use_action::{Action, use_action};
+pub use use_action::{Action, use_action, use_form_action};
 pub use use_live::use_live;
 pub use use_load::{Loaded, use_load};
 pub use use_log::use_log;

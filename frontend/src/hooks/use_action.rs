@@ -17,9 +17,32 @@ pub struct Action<A> {
     pub go: Callback<A>,
 }
 
-/// A write `call(argument)`, then `done(answer)`.
+/// A write `call(argument)`, then `done(answer)`; a toast when it fails.
 #[hook]
 pub fn use_action<A, T, F, Fut>(call: F, done: Callback<T>) -> Action<A>
+where
+    A: 'static,
+    T: 'static,
+    F: Fn(A) -> Fut + Copy + 'static,
+    Fut: Future<Output = Result<T, Fault>> + 'static,
+{
+    use_write(call, done, true)
+}
+
+/// The same for a form, which shows its failure in place: a toast would lie under the dialog.
+#[hook]
+pub fn use_form_action<A, T, F, Fut>(call: F, done: Callback<T>) -> Action<A>
+where
+    A: 'static,
+    T: 'static,
+    F: Fn(A) -> Fut + Copy + 'static,
+    Fut: Future<Output = Result<T, Fault>> + 'static,
+{
+    use_write(call, done, false)
+}
+
+#[hook]
+fn use_write<A, T, F, Fut>(call: F, done: Callback<T>, loud: bool) -> Action<A>
 where
     A: 'static,
     T: 'static,
@@ -49,7 +72,9 @@ where
                     done.emit(answer);
                 }
                 Err(error) => {
-                    toaster.fault(&error, t);
+                    if loud {
+                        toaster.fault(&error, t);
+                    }
                     set_fault.set(Some(error));
                 }
             }

@@ -6,7 +6,7 @@ use yew_router::prelude::*;
 
 use crate::api;
 use crate::browser;
-use crate::hooks::{TabState, use_action, use_tab};
+use crate::hooks::{TabState, use_form_action, use_tab};
 use crate::logic::query;
 use crate::providers::session::{Session, use_session};
 use crate::route::Route;
@@ -15,6 +15,7 @@ use crate::ui::button::{Button, Look};
 use crate::ui::field::{Field, typed};
 use crate::ui::icon::{Glyph, Icon};
 use crate::ui::mark::Mark;
+use crate::ui::view::FaultNotice;
 
 use super::shell::Preferences;
 
@@ -44,7 +45,7 @@ pub fn LoginPage() -> Html {
     });
 
     let set = session.set.clone();
-    let action = use_action(api::login, Callback::from(move |user| set.emit(Session::User(user))));
+    let action = use_form_action(api::login, Callback::from(move |user| set.emit(Session::User(user))));
     let onsubmit = {
         let (go, name, password) = (action.go.clone(), name.clone(), password.clone());
         Callback::from(move |event: SubmitEvent| {
@@ -76,10 +77,7 @@ pub fn LoginPage() -> Html {
                         </div>
                     </Field>
                     if let Some(fault) = &action.fault {
-                        <div class="notice tone-bad" role="alert" data-testid="login-error">
-                            <Glyph icon={Icon::Alert} />
-                            <span><strong>{t.fault_title(fault)}</strong>{". "}{t.fault_advice(fault)}</span>
-                        </div>
+                        <FaultNotice fault={fault.clone()} testid="login-error" />
                     }
                     <Button text={if action.busy { t.login.submitting } else { t.login.submit }} look={Look::Primary} submit=true
                         busy={action.busy} class="btn-wide" testid="login-submit" />

@@ -7,7 +7,7 @@ use yew::prelude::*;
 use yew_router::prelude::*;
 
 use crate::api;
-use crate::hooks::{Action, use_action};
+use crate::hooks::{Action, use_action, use_form_action};
 use crate::providers::dialogs::StartForm;
 use crate::providers::toasts::use_toaster;
 use crate::route::Route;
@@ -16,6 +16,7 @@ use crate::ui::button::{Button, Look};
 use crate::ui::dialog::Dialog;
 use crate::ui::field::typed;
 use crate::ui::icon::{Glyph, Icon};
+use crate::ui::view::FaultNotice;
 
 /// Starts a pipeline at once; the message leads to its run.
 #[hook]
@@ -83,7 +84,7 @@ pub fn StartDialog(props: &StartDialogProps) -> Html {
         rows
     });
     let close = props.onclose.clone();
-    let action = use_action(
+    let action = use_form_action(
         |(name, start)| api::start_run(name, start),
         Callback::from(move |run: Run| {
             close.emit(());
@@ -167,6 +168,9 @@ pub fn StartDialog(props: &StartDialogProps) -> Html {
                 </div>
                 <Button text={t.start.add_row} icon={Icon::Plus} look={Look::Ghost} small=true onclick={add} />
                 <p class="field-hint pair-hint"><Glyph icon={Icon::Lock} />{t.start.secret_values}{": "}{t.start.secret_hint}</p>
+                if let Some(fault) = &action.fault {
+                    <FaultNotice fault={fault.clone()} />
+                }
                 <footer class="dialog-foot">
                     <Button text={t.common.cancel} onclick={props.onclose.clone()} />
                     <Button text={t.start.submit} icon={Icon::Play} look={Look::Primary} submit=true busy={action.busy} disabled={broken} testid="start-submit" />

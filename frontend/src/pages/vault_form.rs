@@ -4,7 +4,7 @@ use fastflow_shared::{NewVaultEntry, VaultChange, VaultEntry};
 use yew::prelude::*;
 
 use crate::api;
-use crate::hooks::use_action;
+use crate::hooks::use_form_action;
 use crate::providers::toasts::use_toaster;
 use crate::text::use_text;
 use crate::ui::button::{Button, Look};
@@ -47,7 +47,7 @@ pub fn VaultForm(props: &VaultFormProps) -> Html {
         saved.emit(());
         close.emit(());
     });
-    let action = use_action(save, done);
+    let action = use_form_action(save, done);
     let change = props.entry.is_some();
     let bad = !key.is_empty() && !good_name(&key);
     // An empty value is one as well, but not for a secret: that is a slip.

@@ -4,10 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use fastflow_shared::{LiveEvent, events, routes};
+use wasm_bindgen_futures::spawn_local;
 use yew::prelude::*;
 
 use super::settings::ProviderProps;
-use crate::api::stream::{Link, Plan, Stream, payload};
+use crate::api::{
+    self,
+    stream::{Link, Plan, Stream, payload},
+};
 
 /// Tells its subscribers of changes. `None` means: something may have been missed, read everything again.
 #[derive(Default)]
@@ -70,6 +74,10 @@ pub fn LiveProvider(props: &ProviderProps) -> Html {
             on_link: Box::new(move |link| {
                 if link == Link::Open && lost.replace(false) {
                     told.tell(None);
+                }
+                // An event source cannot see a 401. If the session is over, this question finds out.
+                if link == Link::Reconnecting {
+                    spawn_local(async { drop(api::me().await) });
                 }
                 lost.set(lost.get() || matches!(link, Link::Reconnecting | Link::Paused));
                 setter.set(link);

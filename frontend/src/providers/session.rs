@@ -50,12 +50,22 @@ impl SessionHandle {
 pub fn SessionProvider(props: &ProviderProps) -> Html {
     let state = use_state(|| Session::Unknown);
     let setter = state.setter();
-    let set = use_callback((), move |session: Session, ()| setter.set(session));
+    let signed_in = use_mut_ref(|| false);
+    let known = signed_in.clone();
+    let set = use_callback((), move |session: Session, ()| {
+        *known.borrow_mut() = matches!(session, Session::User(_));
+        setter.set(session);
+    });
     let tries = use_state(|| 0_u32);
     let asked = set.clone();
     use_effect_with(*tries, move |_| {
         let lost = asked.clone();
-        api::on_signed_out(Callback::from(move |()| lost.emit(Session::Nobody(true))));
+        api::on_signed_out(Callback::from(move |()| {
+            // After a logout, a late answer must not read as a session that has run out.
+            if *signed_in.borrow() {
+                lost.emit(Session::Nobody(true));
+            }
+        }));
         spawn_local(async move {
             asked.emit(match api::me().await {
                 Ok(user) => Session::User(user),

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use gloo_timers::callback::Timeout;
 use yew::prelude::*;
 
 use super::settings::ProviderProps;
@@ -11,8 +10,6 @@ use crate::route::Route;
 use crate::text::use_text;
 use crate::ui::toast::{Toast, ToastList};
 
-/// Milliseconds that good news stay. Bad news stay until dismissed.
-const STAY: u32 = 6_000;
 /// Most messages at once.
 const MOST: usize = 4;
 
@@ -66,8 +63,8 @@ impl Toaster {
 
     /// Bad news: the reason and what to do.
     pub fn fault(&self, fault: &Fault, texts: &'static crate::text::Texts) {
-        // The login page says it in place, or somebody else already leads there.
-        if fault.status == 401 || fault.code == "too_many_attempts" {
+        // Somebody else already leads to the login page.
+        if fault.status == 401 {
             return;
         }
         self.add.emit(Toast {
@@ -89,12 +86,6 @@ pub fn ToastProvider(props: &ProviderProps) -> Html {
     let add = use_callback((), move |toast: Toast, ()| dispatch.dispatch(Change::Add(toast)));
     let dispatch = toasts.dispatcher();
     let remove = use_callback((), move |id: u32, ()| dispatch.dispatch(Change::Remove(id)));
-    let oldest_good = toasts.list.iter().find(|toast| !toast.bad).map(|toast| toast.id);
-    let vanish = remove.clone();
-    use_effect_with(oldest_good, move |id| {
-        let timer = id.map(|id| Timeout::new(STAY, move || vanish.emit(id)));
-        move || drop(timer)
-    });
     html! {
         <ContextProvider<Toaster> context={Toaster { add }}>
             {props.children.clone()}

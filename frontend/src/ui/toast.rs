@@ -1,5 +1,6 @@
 //! Short messages in the corner.
 
+use gloo_timers::callback::Timeout;
 use yew::prelude::*;
 use yew_router::prelude::*;
 
@@ -36,38 +37,60 @@ pub struct ToastListProps {
     pub label: AttrValue,
 }
 
+/// Milliseconds that good news stay. Bad news stay until dismissed.
+const STAY: u32 = 6_000;
+
 /// All messages. The region is always there, else a screen reader does not hear the first.
 #[component]
 pub fn ToastList(props: &ToastListProps) -> Html {
-    let t = use_text();
     html! {
         <div class="toasts" role="region" aria-live="polite" aria-label="Fast-Flow">
-            {for props.list.iter().map(|toast| {
-                let (id, remove) = (toast.id, props.onremove.clone());
-                let tone = if toast.bad { "tone-bad" } else { "tone-good" };
-                html! {
-                    <div key={id} class={classes!("toast", tone)} role={if toast.bad { "alert" } else { "status" }}
-                        data-testid={if toast.bad { "toast-bad" } else { "toast" }}>
-                        <span class={classes!("disc", tone)}>
-                            <Glyph icon={if toast.bad { Icon::Cross } else { Icon::Check }} />
-                        </span>
-                        <div class="toast-body">
-                            <strong>{&toast.title}</strong>
-                            if !toast.detail.is_empty() {
-                                <p>{&toast.detail}</p>
-                            }
-                            if let Some(to) = &toast.to {
-                                <Link<Route> to={to.clone()} classes="link">{t.common.open}</Link<Route>>
-                            }
-                            if let Some(request) = &toast.request_id {
-                                <p class="faint mono">{t.common.request_id}{" "}{request}</p>
-                            }
-                        </div>
-                        <Button text={props.label.clone()} icon={Icon::Close} icon_only=true look={Look::Ghost} small=true
-                            onclick={Callback::from(move |()| remove.emit(id))} />
-                    </div>
-                }
+            {for props.list.iter().map(|toast| html! {
+                <Item key={toast.id} toast={toast.clone()} onremove={props.onremove.clone()} label={props.label.clone()} />
             })}
+        </div>
+    }
+}
+
+/// Props of [`Item`].
+#[derive(Properties, PartialEq)]
+struct ItemProps {
+    toast: Toast,
+    onremove: Callback<u32>,
+    label: AttrValue,
+}
+
+#[component]
+fn Item(props: &ItemProps) -> Html {
+    let t = use_text();
+    let toast = &props.toast;
+    // Under the pointer a message stays: somebody reads it.
+    let held = use_state_eq(|| false);
+    let (id, bad, vanish) = (toast.id, toast.bad, props.onremove.clone());
+    use_effect_with(*held, move |held| {
+        let timer = (!bad && !held).then(|| Timeout::new(STAY, move || vanish.emit(id)));
+        move || drop(timer)
+    });
+    let (hold, release, remove) = (held.setter(), held.setter(), props.onremove.clone());
+    let tone = if bad { "tone-bad" } else { "tone-good" };
+    html! {
+        <div class={classes!("toast", tone)} role={if bad { "alert" } else { "status" }} data-testid={if bad { "toast-bad" } else { "toast" }}
+            onmouseenter={Callback::from(move |_: MouseEvent| hold.set(true))} onmouseleave={Callback::from(move |_: MouseEvent| release.set(false))}>
+            <span class={classes!("disc", tone)}><Glyph icon={if bad { Icon::Cross } else { Icon::Check }} /></span>
+            <div class="toast-body">
+                <strong>{&toast.title}</strong>
+                if !toast.detail.is_empty() {
+                    <p>{&toast.detail}</p>
+                }
+                if let Some(to) = &toast.to {
+                    <Link<Route> to={to.clone()} classes="link">{t.common.open}</Link<Route>>
+                }
+                if let Some(request) = &toast.request_id {
+                    <p class="faint mono">{t.common.request_id}{" "}{request}</p>
+                }
+            </div>
+            <Button text={props.label.clone()} icon={Icon::Close} icon_only=true look={Look::Ghost} small=true
+                onclick={Callback::from(move |()| remove.emit(id))} />
         </div>
     }
 }

@@ -93,6 +93,28 @@ pub fn FaultPanel(props: &FaultProps) -> Html {
     }
 }
 
+/// Props of [`FaultNotice`].
+#[derive(Properties, PartialEq)]
+pub struct FaultNoticeProps {
+    /// What went wrong.
+    pub fault: Fault,
+    /// Hook for browser tests.
+    #[prop_or(AttrValue::Static("form-fault"))]
+    pub testid: AttrValue,
+}
+
+/// What went wrong with a form, inside of it.
+#[component]
+pub fn FaultNotice(props: &FaultNoticeProps) -> Html {
+    let t = use_text();
+    html! {
+        <div class="notice tone-bad" role="alert" data-testid={props.testid.clone()}>
+            <Glyph icon={Icon::Alert} />
+            <span><strong>{t.fault_title(&props.fault)}</strong>{". "}{t.fault_advice(&props.fault)}</span>
+        </div>
+    }
+}
+
 #[component]
 fn StaleNotice(props: &FaultProps) -> Html {
     let t = use_text();
