@@ -130,6 +130,12 @@ pub fn run_metrics_stream(id: &str) -> String {
     format!("{}/metrics/stream", run(id))
 }
 
+/// `PUT`, `DELETE`: one secret or parameter.
+#[must_use]
+pub fn secret(key: &str) -> String {
+    format!("{SECRETS}/{}", segment(key))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
