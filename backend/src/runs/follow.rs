@@ -9,13 +9,13 @@ use tokio::time::{Instant, sleep_until};
 use super::Step;
 use super::drive::{Begun, Driver};
 use super::pump::{Ended, Tap, last_output, pump};
-use super::reattach::{Found, fill, reattach};
 use super::sampler::{Marks, Sampler, Usage};
 use crate::domain::clock::Millis;
 use crate::domain::outcome::StopReason;
 use crate::domain::run::Event;
 use crate::engine::{ContainerId, EngineError, Exit, Health, OutputStream, Signal};
-use crate::journal::JournalError;
+use crate::engine::{Position, Resumed, StreamPosition, resume};
+use crate::journal::{JournalError, StoredLog, StoredStream};
 use crate::store::Facts;
 
 /// After the output has ended, the exit is expected within this time; otherwise the container is looked at.
@@ -23,6 +23,12 @@ const EXIT_EXPECTED: Duration = Duration::from_secs(1);
 
 /// How long the rest of the output may take once the container has ended and nothing more arrives.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How many bytes of the log's end are compared with Docker's log.
+const TAIL: usize = 4096;
+
+/// Said in the log when Docker no longer has what was written meanwhile.
+const GAP: &str = "output is missing here: it was written while nobody listened, and Docker's log no longer holds it";
 
 /// Pause before a lost container is looked for again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -239,22 +245,20 @@ impl Driver {
         matches!(state, Ok(Some(state)) if state.status.is_running())
     }
 
-    /// Listens to a container that works already, after filling the gap. `None`: it has ended, the log is complete.
+    /// Listens to a container from where the log ends, whether it works or has ended. `None`: it is gone, or we shut down.
     async fn listen_again(&self, container: &ContainerId, tap: &mut Tap) -> Result<Option<OutputStream>, JournalError> {
-        let rooms = &self.runs.inner.rooms;
         let mut pause = LOOK_AGAIN;
         loop {
             let stored = tap.writer.stored().await?;
-            match reattach(&rooms.engine, container, &stored, tap).await {
-                Ok(Found::Live(stream)) => return Ok(Some(stream)),
-                Ok(Found::Ended) => return Ok(None),
-                Err(EngineError::NotFound { .. }) => return Ok(None),
-                Err(EngineError::NotRunning { .. }) => {
-                    // It ended between two calls; the next round reads its whole log.
-                    if fill(&rooms.engine, container, &stored, tap).await.is_ok() {
-                        return Ok(None);
+            match resume(self.runs.inner.rooms.engine.clone(), container, position(&stored)).await {
+                Ok(Resumed { output, gaps }) => {
+                    // Beyond its size limit the log has no place for what is missing anyway.
+                    if !gaps.is_empty() && !stored.capped {
+                        tap.mark(GAP).await;
                     }
+                    return Ok(Some(output));
                 }
+                Err(EngineError::NotFound { .. }) => return Ok(None),
                 Err(error) => {
                     let run = self.live.run;
                     tracing::warn!(%run, %error, "run {run} cannot be listened to yet: {error}");
@@ -290,4 +294,13 @@ impl Driver {
             tracing::warn!(run = %self.live.run, %error, "the run is left without a note: {error}");
         }
     }
+}
+
+/// How much of its output the log has.
+fn position(stored: &StoredLog) -> Position {
+    let stream = |stream: &StoredStream| StreamPosition {
+        bytes: stream.bytes + stream.missing,
+        tail: bytes::Bytes::copy_from_slice(&stream.tail[stream.tail.len().saturating_sub(TAIL)..]),
+    };
+    Position { stdout: stream(&stored.stdout), stderr: stream(&stored.stderr) }
 }

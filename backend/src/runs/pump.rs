@@ -6,7 +6,6 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt, StreamExt};
 
-use super::overlap::journal_source;
 use crate::domain::clock::{Millis, SharedClock};
 use crate::domain::error_line::ExceptionWatch;
 use crate::engine::{Frame, OutputStream, Source};
@@ -122,6 +121,14 @@ pub async fn pump(mut output: OutputStream, tap: &mut Tap, last_output: &AtomicI
                 return Ended::Closed;
             }
         }
+    }
+}
+
+/// The journal's word for a stream.
+const fn journal_source(source: Source) -> crate::journal::Source {
+    match source {
+        Source::Stdout => crate::journal::Source::Stdout,
+        Source::Stderr => crate::journal::Source::Stderr,
     }
 }
 
