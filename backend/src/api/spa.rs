@@ -93,10 +93,10 @@ impl Spa {
     }
 }
 
-/// The builder puts a hash of 16 hexadecimal digits into the name of what may be kept for ever.
+/// The builder puts a hash of up to 16 hexadecimal digits into the name of what may be kept for ever.
 fn cache_control(name: &str) -> &'static str {
     let hashed =
-        name.split(['-', '.', '_']).any(|part| part.len() == 16 && part.bytes().all(|b| b.is_ascii_hexdigit()));
+        name.split(['-', '.', '_']).any(|part| (12..=16).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_hexdigit()));
     if hashed { "public, max-age=31536000, immutable" } else { "no-cache" }
 }
 
@@ -129,6 +129,7 @@ mod tests {
     #[test]
     fn only_names_with_a_hash_are_kept_for_ever() {
         assert!(cache_control("fastflow-frontend-0123456789abcdef_bg.wasm").contains("immutable"));
+        assert!(cache_control("base-677c4e67e8fd8b6.css").contains("immutable"));
         assert_eq!(cache_control("index.html"), "no-cache");
         assert_eq!(cache_control("favicon.svg"), "no-cache");
     }
