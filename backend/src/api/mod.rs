@@ -2,6 +2,7 @@
 //! call → DTO. Here is what they share: the router, headers, ids of requests, compression.
 
 mod auth;
+mod files;
 mod logs;
 mod pipelines;
 mod problem;
@@ -100,6 +101,7 @@ fn services(
         pipelines::PipelinesApi(api.clone()),
         runs::RunsApi(api.clone()),
         logs::LogsApi(api.clone()),
+        files::FilesApi(api.clone()),
         secrets::SecretsApi(api.clone()),
         system::SystemApi(api.clone()),
     );
@@ -120,7 +122,11 @@ pub fn router(api: &Api) -> impl Endpoint<Output = Response> + use<> {
         let (plain, compressed) = (plain.clone(), compressed.clone());
         async move {
             let path = request.uri().path();
-            if path.ends_with("/stream") || path.ends_with("/events") || path.ends_with("/logs") {
+            if path.ends_with("/stream")
+                || path.ends_with("/events")
+                || path.ends_with("/logs")
+                || path.ends_with("/file")
+            {
                 plain.call(request).await
             } else {
                 compressed.call(request).await
