@@ -37,6 +37,12 @@ pub async fn containers(instance: &str) -> Vec<String> {
     docker(&["ps", "-aq", "--no-trunc", "--filter", &filter]).await.lines().map(str::to_owned).collect()
 }
 
+/// Ids of the containers of an instance that run.
+pub async fn running(instance: &str) -> Vec<String> {
+    let filter = format!("label={INSTANCE}={instance}");
+    docker(&["ps", "-q", "--no-trunc", "--filter", &filter]).await.lines().map(str::to_owned).collect()
+}
+
 /// Id of the container of a run.
 pub async fn container_of(run: &str) -> Option<String> {
     let filter = format!("label={RUN}={run}");
