@@ -175,7 +175,31 @@ fn document<A: poem_openapi::OpenApi, B: poem_openapi::OpenApi>(
     {
         all.extend(more.iter().map(|(name, schema)| (name.clone(), schema.clone())));
     }
+    lift_descriptions(&mut all);
     serde_json::to_string_pretty(&all).unwrap_or_default()
+}
+
+/// A field that refers to another schema and has a description of its own comes as `allOf` of both. Generators of clients
+/// take that for a mixture of two types and give up: the description belongs beside the `allOf`.
+fn lift_descriptions(value: &mut serde_json::Value) {
+    use serde_json::Value;
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(lift_descriptions),
+        Value::Object(fields) => {
+            fields.values_mut().for_each(lift_descriptions);
+            let Some(Value::Array(parts)) = fields.get_mut("allOf") else { return };
+            if let [Value::Object(reference), Value::Object(own)] = parts.as_mut_slice()
+                && reference.contains_key("$ref")
+                && !own.contains_key("type")
+                && !own.contains_key("$ref")
+            {
+                let own = std::mem::take(own);
+                parts.truncate(1);
+                fields.extend(own);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Takes the whole body now, and no more than [`MAX_BODY`] of it.
