@@ -311,6 +311,15 @@ impl Client {
         self.end_of(&run.id).await
     }
 
+    /// Waits until nothing works or waits any more: a run's slot is free a moment after its end.
+    pub async fn idle(&self) {
+        let look = async || {
+            let overview = self.overview().await;
+            (overview.running == 0 && overview.queued == 0).then_some(())
+        };
+        until("all slots to be free", PATIENCE, look).await;
+    }
+
     /// Starts a pipeline, waits for its end, and shows the log when it failed.
     ///
     /// # Panics

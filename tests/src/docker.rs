@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::wait::within;
+use crate::wait::{until, within};
 
 /// Label that every container and network of a server carries.
 pub const INSTANCE: &str = "fastflow-instance";
@@ -35,6 +35,12 @@ pub async fn docker(arguments: &[&str]) -> String {
 pub async fn containers(instance: &str) -> Vec<String> {
     let filter = format!("label={INSTANCE}={instance}");
     docker(&["ps", "-aq", "--no-trunc", "--filter", &filter]).await.lines().map(str::to_owned).collect()
+}
+
+/// Waits until an instance has no container any more: a run's goes a moment after its end.
+pub async fn all_gone(instance: &str) {
+    let look = async || containers(instance).await.is_empty().then_some(());
+    until("all containers to be gone", Duration::from_secs(10), look).await;
 }
 
 /// Ids of the containers of an instance that run.

@@ -95,6 +95,7 @@ async fn without_a_queue_a_start_beyond_the_limit_is_refused_at_once() {
     let first = client.start("nap").await;
     let _ = client.try_start("nap").await.problem(429, "queue_full");
     client.end_of(&first.id).await;
+    client.idle().await;
     let again = client.run_to_end("nap").await;
     assert_eq!(again.status, RunStatus::Success);
 }
@@ -110,7 +111,7 @@ async fn what_cannot_be_started_is_refused_with_the_reason() {
     let _ = client.post(routes::SYNC).await.expect(200);
 
     let _ = client.try_start("nobody").await.problem(404, "pipeline_not_found");
-    let _ = client.try_start("..").await.problem(404, "pipeline_not_found");
+    let _ = client.try_start("no/such").await.problem(404, "pipeline_not_found");
     let _ = client.try_start("off").await.problem(409, "pipeline_disabled");
     let problem = client.try_start("broken").await.problem(409, "pipeline_invalid");
     assert!(problem.detail.contains("line 3"), "{}", problem.detail);
@@ -120,10 +121,13 @@ async fn what_cannot_be_started_is_refused_with_the_reason() {
     assert!(!broken.valid);
     assert_eq!((broken.problems[0].line, broken.problems[0].column), (Some(3), Some(3)));
 
-    let mut start = StartRun::default();
-    start.parameters.insert("A-B".to_owned(), "1".to_owned());
-    let problem = client.try_start_with("fine", &start).await.problem(422, "invalid_values");
-    assert_eq!(problem.errors[0].field, "A-B");
+    // Names that no process can have, and those that tell a script who it is.
+    for name in ["A-B", "FASTFLOW_PIPELINE"] {
+        let mut start = StartRun::default();
+        start.parameters.insert(name.to_owned(), "1".to_owned());
+        let problem = client.try_start_with("fine", &start).await.problem(422, "invalid_values");
+        assert_eq!(problem.errors[0].field, name);
+    }
     let bad: [(&str, u16); 3] = [("{", 400), ("[1]", 400), (r#"{"parameters": 3}"#, 400)];
     for (body, status) in bad {
         let request = client.request(Method::POST, &routes::pipeline_run("fine"));

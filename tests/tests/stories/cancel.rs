@@ -41,7 +41,7 @@ async fn in_the_queue_it_ends_at_once_and_others_move_up() {
     cancel(client, &third.id).await;
     is_cancelled(&client.end_of(&first.id).await);
     is_cancelled(&client.end_of(&third.id).await);
-    assert_eq!(client.overview().await.running, 0);
+    client.idle().await;
 }
 
 #[tokio::test]
@@ -95,7 +95,7 @@ async fn a_script_that_does_not_listen_is_killed_after_the_grace_period() {
     is_cancelled(&run);
     assert_eq!(run.exit_code, Some(137));
     assert!(took > Duration::from_secs(2) && took < Duration::from_secs(8), "{took:?}");
-    assert!(docker::containers(server.instance()).await.is_empty());
+    docker::all_gone(server.instance()).await;
 }
 
 #[tokio::test]
@@ -124,8 +124,8 @@ async fn a_cancel_that_races_with_the_end_never_leaves_a_run_between() {
     }
     let stats = client.stats("brief").await;
     assert_eq!((stats.total_runs, stats.successful_runs, stats.failed_runs), (40, done, cancelled));
-    assert_eq!(client.overview().await.running, 0);
-    assert!(docker::containers(server.instance()).await.is_empty());
+    client.idle().await;
+    docker::all_gone(server.instance()).await;
 }
 
 #[tokio::test]

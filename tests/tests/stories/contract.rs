@@ -101,7 +101,7 @@ async fn the_container_is_hardened_labelled_and_limited() {
     assert_eq!((shown.cpu_limit, shown.memory_limit), (Some(0.5), Some(96 << 20)));
     assert_eq!((shown.cpu_soft_limit, shown.memory_soft_limit), (Some(0.4), Some(80 << 20)));
     client.end_of(&run.id).await;
-    assert!(docker::container_of(&run.id).await.is_none(), "the container goes with the run");
+    docker::all_gone(server.instance()).await;
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn values_given_at_start_win_over_the_vault_and_that_over_default_env() {
         "import os, sys\nfor name in {names:?}: print(name, os.environ[name], sep='=')\nprint(os.environ['FASTFLOW_PIPELINE'])"
     );
     server.pipeline("env", &script).json(&json!({ "default_env": {
-        "ONLY_DEFAULT": "default", "VAULT_WINS": "default", "START_WINS": "default", "NUMBER": 10, "FASTFLOW_PIPELINE": "forged"
+        "ONLY_DEFAULT": "default", "VAULT_WINS": "default", "START_WINS": "default", "NUMBER": 10
     }}));
     for (key, is_secret) in [("VAULT_WINS", false), ("START_WINS", true), ("SECRET", true)] {
         let entry = NewVaultEntry { key: key.to_owned(), value: "vault".to_owned(), is_secret };

@@ -1,11 +1,8 @@
 //! The crash matrix: the server is killed at every named step of a run's life, on both databases, and whatever the step,
 //! the run ends once, truly, with its whole log.
 
-use std::time::Duration;
-
 use fastflow_shared::{Phase, RunStatus};
 use fastflow_tests::options::Database;
-use fastflow_tests::wait::until;
 use fastflow_tests::{Options, Server, docker};
 use futures_util::{StreamExt, stream};
 
@@ -66,15 +63,8 @@ async fn survives_a_crash_at(step: &str, database: Database) {
         let log = String::from_utf8_lossy(&log).into_owned();
         assert_eq!(log, expected(on_stderr), "{step}: {stream} is not whole, or something is in it twice");
     }
-    until("the container to go", Duration::from_secs(10), async || {
-        docker::containers(server.instance()).await.is_empty().then_some(())
-    })
-    .await;
-    until("the slot to be free", Duration::from_secs(10), async || {
-        let overview = client.overview().await;
-        (overview.running == 0 && overview.queued == 0).then_some(())
-    })
-    .await;
+    docker::all_gone(server.instance()).await;
+    client.idle().await;
     let stats = client.stats("counts").await;
     assert_eq!((stats.total_runs, stats.failed_runs, stats.successful_runs), (1, 1, 0), "{step}: counted once");
     assert_eq!(client.runs().await.len(), 1, "{step}: and there is still one run");

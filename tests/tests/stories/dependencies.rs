@@ -19,15 +19,15 @@ async fn a_requirement_that_does_not_exist_fails_the_run_with_uvs_own_words() {
     let run = client.run_to_end("wrong").await;
     assert_eq!((run.status, run.error_type), (RunStatus::Failed, Some(ErrorType::Dependency)));
     let message = run.error_message.expect("a message");
-    assert!(message.contains("humanize") && message.contains("requirements.txt"), "{message}");
     let log = client.log_text(&run.id).await;
+    assert!(message.contains("humanize") && message.contains("requirements.txt"), "{message}\n{log}");
     assert!(log.contains("humanize==0.0.0.0.7") && log.contains("unsatisfiable"), "{log}");
     assert!(!log.contains("never\n"));
     assert!(run.started_at.is_none() && run.exit_code.is_none() && run.finished_at.is_some());
     let pipeline = client.pipeline("wrong").await;
     assert_eq!(pipeline.environment_state, EnvironmentState::Failed);
     assert!(pipeline.environment_error.is_some_and(|error| error.contains("humanize")));
-    assert_eq!(client.overview().await.running, 0);
+    client.idle().await;
 }
 
 #[tokio::test]

@@ -103,7 +103,7 @@ async fn a_container_that_is_taken_away_is_lost_and_one_that_is_killed_was_kille
     let killed = client.end_of(&killed.id).await;
     assert!(failed(&killed, ErrorType::ExitCode).contains("killed from outside"), "{:?}", killed.error_message);
     assert_eq!(killed.exit_code, Some(137));
-    assert_eq!(client.overview().await.running, 0);
+    client.idle().await;
 }
 
 #[tokio::test]

@@ -67,10 +67,7 @@ async fn goes_on_after_kill_9(database: Database) {
     assert_eq!(viewer.text(), log, "a viewer that came back saw the same");
     let stats = client.stats("prints").await;
     assert_eq!((stats.total_runs, stats.failed_runs), (1, 1));
-    until("the container to go", Duration::from_secs(10), async || {
-        docker::containers(server.instance()).await.is_empty().then_some(())
-    })
-    .await;
+    docker::all_gone(server.instance()).await;
 }
 
 #[tokio::test]
