@@ -1,5 +1,6 @@
 //! One run from its place in the queue to its container's first breath.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +13,11 @@ use super::live::Live;
 use super::pump::Tap;
 use super::workspace::{APP, HOME, TMP, Workspace};
 use super::{Runs, Step};
+use crate::catalog::read_folder;
 use crate::domain::clock::Millis;
 use crate::domain::env::{Merged, Source};
 use crate::domain::outcome::{Outcome, StopReason};
+use crate::domain::pipeline::Settings;
 use crate::domain::run::Event;
 use crate::engine::{
     Attachment, ContainerId, ContainerSpec, Engine, EngineError, Image, Job, Kind, Limits, Mount, OutputStream,
@@ -86,12 +89,13 @@ impl Driver {
 
         self.live.set_phase(Phase::Preparing);
         self.runs.changed(&self.live, RunStatus::Pending);
+        let settings = self.settings().await?;
         let image = self.unless_stopped(self.image()).await??;
-        let prepared = self.unless_stopped(self.environment(&image)).await??;
+        let prepared = self.unless_stopped(self.environment(&image, settings.python_version)).await??;
         self.runs.inner.options.steps.reach(Step::EnvironmentReady).await;
 
         self.live.set_phase(Phase::Starting);
-        let env = self.variables().await?;
+        let env = self.variables(settings.default_env).await?;
         let workspace = self.workspace().await?;
         let spec = self.spec(&image, &prepared, &workspace);
         let job = job(&self.runs, &self.row, &prepared, env);
@@ -138,11 +142,26 @@ impl Driver {
         Ok(image)
     }
 
-    async fn environment(&self, image: &Image) -> Result<Prepared, NotStarted> {
+    /// What the very code of this run says of itself: the list of pipelines may know an older or newer one.
+    async fn settings(&self) -> Result<Settings, NotStarted> {
+        let folder = self.code_folder();
+        let read = tokio::task::spawn_blocking(move || read_folder(&folder)).await;
+        let failed = |why: String| {
+            NotStarted::failed(ErrorType::Docker, format!("The pipeline's files cannot be used any more: {why}."))
+        };
+        match read.map_err(std::io::Error::other).flatten() {
+            Ok(Some(pipeline)) => match pipeline.problems.first() {
+                None => Ok(pipeline.settings),
+                Some(problem) => Err(failed(format!("{}: {}", problem.file, problem.message))),
+            },
+            Ok(None) => Err(failed("main.py is gone".to_owned())),
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+
+    async fn environment(&self, image: &Image, python: Option<String>) -> Result<Prepared, NotStarted> {
         let rooms = &self.runs.inner.rooms;
         let folder = self.code_folder();
-        let python =
-            rooms.catalog.pipeline(&self.row.spec.pipeline_name).and_then(|p| p.settings.python_version.clone());
         let inputs = tokio::task::spawn_blocking(move || Inputs::read(&folder, python))
             .await
             .map_err(std::io::Error::other)
@@ -176,15 +195,14 @@ impl Driver {
     }
 
     /// The run's variables, decided now: secrets are those of this moment.
-    async fn variables(&self) -> Result<Merged, NotStarted> {
+    async fn variables(&self, defaults: BTreeMap<String, String>) -> Result<Merged, NotStarted> {
         let rooms = &self.runs.inner.rooms;
         let spec = &self.row.spec;
-        let defaults = rooms.catalog.pipeline(&spec.pipeline_name).map(|p| p.settings.default_env.clone());
         let vault = rooms.vault.open_for(&spec.pipeline_name).await.map_err(|error| {
             NotStarted::failed(ErrorType::Docker, format!("The secrets could not be opened: {error}."))
         })?;
         let given = match &spec.sealed_env {
-            None => std::collections::BTreeMap::new(),
+            None => BTreeMap::new(),
             Some(sealed) => {
                 rooms.keyring.open(sealed).ok().and_then(|text| serde_json::from_str(&text).ok()).ok_or_else(|| {
                     NotStarted::failed(
@@ -194,7 +212,7 @@ impl Driver {
                 })?
             }
         };
-        let mut merged = Merged::default().with(Source::DefaultEnv, defaults.unwrap_or_default());
+        let mut merged = Merged::default().with(Source::DefaultEnv, defaults);
         for variable in vault {
             merged = merged.with(variable.source, [(variable.name.clone(), variable.value.clone())]);
         }
