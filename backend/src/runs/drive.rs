@@ -1,5 +1,6 @@
 //! One run from its place in the queue to its container's first breath.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,12 +89,13 @@ impl Driver {
 
         self.live.set_phase(Phase::Preparing);
         self.runs.changed(&self.live, RunStatus::Pending);
+        let settings = self.settings().await?;
         let image = self.unless_stopped(self.image()).await??;
-        let prepared = self.unless_stopped(self.environment(&image)).await??;
+        let prepared = self.unless_stopped(self.environment(&image, settings.python_version)).await??;
         self.runs.inner.options.steps.reach(Step::EnvironmentReady).await;
 
         self.live.set_phase(Phase::Starting);
-        let env = self.variables().await?;
+        let env = self.variables(settings.default_env).await?;
         let workspace = self.workspace().await?;
         let spec = self.spec(&image, &prepared, &workspace);
         let job = job(&self.runs, &self.row, &prepared, env);
@@ -140,11 +142,26 @@ impl Driver {
         Ok(image)
     }
 
-    async fn environment(&self, image: &Image) -> Result<Prepared, NotStarted> {
+    /// What the very code of this run says of itself: the list of pipelines may know an older or newer one.
+    async fn settings(&self) -> Result<Settings, NotStarted> {
+        let folder = self.code_folder();
+        let read = tokio::task::spawn_blocking(move || read_folder(&folder)).await;
+        let failed = |why: String| {
+            NotStarted::failed(ErrorType::Docker, format!("The pipeline's files cannot be used any more: {why}."))
+        };
+        match read.map_err(std::io::Error::other).flatten() {
+            Ok(Some(pipeline)) => match pipeline.problems.first() {
+                None => Ok(pipeline.settings),
+                Some(problem) => Err(failed(format!("{}: {}", problem.file, problem.message))),
+            },
+            Ok(None) => Err(failed("main.py is gone".to_owned())),
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+
+    async fn environment(&self, image: &Image, python: Option<String>) -> Result<Prepared, NotStarted> {
         let rooms = &self.runs.inner.rooms;
         let folder = self.code_folder();
-        let python =
-            rooms.catalog.pipeline(&self.row.spec.pipeline_name).and_then(|p| p.settings.python_version.clone());
         let inputs = tokio::task::spawn_blocking(move || Inputs::read(&folder, python))
             .await
             .map_err(std::io::Error::other)
@@ -177,30 +194,15 @@ impl Driver {
         Ok(prepared)
     }
 
-    /// What `pipeline.json` said when the run was started.
-    async fn settings(&self) -> Result<Settings, NotStarted> {
-        let folder = self.code_folder();
-        let read =
-            tokio::task::spawn_blocking(move || read_folder(&folder)).await.map_err(std::io::Error::other).flatten();
-        match read {
-            Ok(Some(pipeline)) => Ok(pipeline.settings),
-            Ok(None) => Err(NotStarted::failed(ErrorType::Docker, "The code of the run is not kept any more.")),
-            Err(error) => {
-                Err(NotStarted::failed(ErrorType::Docker, format!("The code of the run cannot be read: {error}.")))
-            }
-        }
-    }
-
     /// The run's variables, decided now: secrets are those of this moment.
-    async fn variables(&self) -> Result<Merged, NotStarted> {
+    async fn variables(&self, defaults: BTreeMap<String, String>) -> Result<Merged, NotStarted> {
         let rooms = &self.runs.inner.rooms;
         let spec = &self.row.spec;
-        let defaults = self.settings().await?.default_env;
         let vault = rooms.vault.open_for(&spec.pipeline_name).await.map_err(|error| {
             NotStarted::failed(ErrorType::Docker, format!("The secrets could not be opened: {error}."))
         })?;
         let given = match &spec.sealed_env {
-            None => std::collections::BTreeMap::new(),
+            None => BTreeMap::new(),
             Some(sealed) => {
                 rooms.keyring.open(sealed).ok().and_then(|text| serde_json::from_str(&text).ok()).ok_or_else(|| {
                     NotStarted::failed(

@@ -46,6 +46,8 @@ impl Runs {
             (status, _) if status.is_final() => Phase::Ended,
             (RunStatus::Running, None) => Phase::Running,
             (_, Some(live)) => live.phase(),
+            // Stored, and about to be driven.
+            (_, None) if row.spec.not_before.is_some_and(|due| due > self.inner.rooms.clock.now()) => Phase::Waiting,
             (_, None) => Phase::Queued,
         };
         let position = id.and_then(|id| self.inner.admission.position(id)).and_then(|n| i32::try_from(n).ok());
