@@ -57,6 +57,7 @@ pub fn LoginPage() -> Html {
     html! {
         <main class="login" id="main">
             <div class="login-in">
+                <h1 class="sr">{t.login.title}</h1>
                 <Mark />
                 <p class="login-lead">{t.login.lead}</p>
                 if session.now == Session::Nobody(true) {

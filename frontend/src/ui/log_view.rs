@@ -202,7 +202,7 @@ pub fn LogView(props: &LogViewProps) -> Html {
             {props.notice.clone()}
             <div class="log-frame">
                 // Not aria-live: a flood read aloud helps nobody. The region can be focused and read.
-                <div ref={scroller} class={classes!("log-scroll", (!props.wrap).then_some("no-wrap"))} tabindex="0" role="region"
+                <div ref={scroller} class={classes!("log-scroll", (!props.wrap).then_some("no-wrap"))} tabindex="0" role="group"
                     aria-label={t.log.label} {onscroll} data-testid="log-lines">
                     if evicted > 0 && range.start == 0 {
                         <div class="ln ln-gap"><Glyph icon={Icon::Skip} />
