@@ -14,10 +14,10 @@ use crate::providers::dialogs::use_ask;
 use crate::providers::toasts::use_toaster;
 use crate::route::Route;
 use crate::text::{Texts, use_text};
-use crate::ui::badge::Disc;
+use crate::ui::badge::disc;
 use crate::ui::button::{Button, Look};
 use crate::ui::confirm::Question;
-use crate::ui::icon::{Glyph, Icon};
+use crate::ui::icon::{Icon, glyph};
 use crate::ui::time::{Ago, Took};
 use crate::ui::timeline::Timeline;
 
@@ -60,7 +60,7 @@ pub fn RunHead(props: &RunHeadProps) -> Html {
     html! {
         <header class={classes!("run-head", tone.class())} data-testid="run-head" data-status={run.status.as_str()}>
             <div class="run-title">
-                <Disc {outcome} />
+                {disc(outcome)}
                 <div>
                     <h1>{&run.pipeline_name}</h1>
                     <p class="run-verdict" role="status" aria-live="polite">
@@ -92,10 +92,10 @@ pub fn RunHead(props: &RunHeadProps) -> Html {
                 </dd></div>
                 <div><dt>{t.run.attempt}</dt><dd class="num">{(t.run.attempt_of)(run.attempt, run.max_attempts.max(run.attempt))}
                     if let Some(id) = &run.retry_of {
-                        <Link<Route> to={Route::Run { id: id.clone() }} classes="icon-link"><Glyph icon={Icon::ChevronLeft} /><span class="sr">{t.run.previous}</span></Link<Route>>
+                        <Link<Route> to={Route::Run { id: id.clone() }} classes="icon-link">{glyph(Icon::ChevronLeft)}<span class="sr">{t.run.previous}</span></Link<Route>>
                     }
                     if let Some(id) = &run.retried_by {
-                        <Link<Route> to={Route::Run { id: id.clone() }} classes="icon-link"><Glyph icon={Icon::ChevronRight} /><span class="sr">{t.run.next}</span></Link<Route>>
+                        <Link<Route> to={Route::Run { id: id.clone() }} classes="icon-link">{glyph(Icon::ChevronRight)}<span class="sr">{t.run.next}</span></Link<Route>>
                     }
                 </dd></div>
                 if let Some(commit) = &run.commit {
