@@ -95,8 +95,9 @@ impl Spa {
 
 /// The builder puts a hash of up to 16 hexadecimal digits into the name of what may be kept for ever.
 fn cache_control(name: &str) -> &'static str {
-    let hashed =
-        name.split(['-', '.', '_']).any(|part| (12..=16).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_hexdigit()));
+    let hashed = name
+        .split(['-', '.', '_'])
+        .any(|part| (12..=16).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_hexdigit()));
     if hashed { "public, max-age=31536000, immutable" } else { "no-cache" }
 }
 
