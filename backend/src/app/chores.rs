@@ -13,7 +13,7 @@ use crate::upkeep::Chore;
 pub fn all(auth: &Auth, store: &Store, runs: &Runs, sync: &Sync, schedule: &Schedule) -> Vec<Chore> {
     let seconds = Duration::from_secs;
     vec![
-        Chore::new("schedule", "Starts what is due.", seconds(1), {
+        Chore::new("schedule", "Takes over the jobs of the code and starts what is due.", seconds(1), {
             let schedule = schedule.clone();
             move || {
                 let schedule = schedule.clone();

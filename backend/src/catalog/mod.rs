@@ -74,6 +74,8 @@ pub struct Snapshot {
     pub pipelines: BTreeMap<String, Arc<Pipeline>>,
     /// Commit of the folder, when it is in a git repository.
     pub head: Option<Head>,
+    /// Counts the readings that found something new; 0 before the first one.
+    pub revision: u64,
     /// When it was read.
     pub read_at: Option<Millis>,
     /// Why the last reading failed; the pipelines are then those of the reading before.
@@ -190,7 +192,8 @@ impl Catalog {
         let before = self.snapshot();
         let changes = Changes::between(&before.pipelines, &pipelines);
         let now = self.inner.clock.now();
-        if !changes.is_empty() || before.read_at.is_none() {
+        let is_news = !changes.is_empty() || before.read_at.is_none();
+        if is_news {
             let seen: Vec<_> = pipelines
                 .values()
                 .map(|p| SeenPipeline { name: p.name.clone(), has_requirements: p.has_requirements })
@@ -198,7 +201,8 @@ impl Catalog {
             self.inner.store.upsert_seen(&seen, now).await?;
         }
         let shown = if changes.is_empty() { before.changes.clone() } else { changes.clone() };
-        self.replace(Snapshot { pipelines, head, read_at: Some(now), error: None, changes: shown });
+        let revision = before.revision + u64::from(is_news);
+        self.replace(Snapshot { pipelines, head, revision, read_at: Some(now), error: None, changes: shown });
         Ok(changes)
     }
 
