@@ -211,6 +211,7 @@ impl From<LaunchError> for ApiError {
             LaunchError::Disabled { .. } => Self::conflict("pipeline_disabled", text),
             LaunchError::Invalid { .. } => Self::conflict("pipeline_invalid", text),
             LaunchError::NotEnded(_) => Self::conflict("run_not_ended", text),
+            LaunchError::CodeGone(_) => Self::conflict("code_gone", text),
             LaunchError::BadValues(errors) => Self::unprocessable("invalid_values", text, errors),
             LaunchError::QueueFull { retry_after, .. } => Self::too_many("queue_full", text, i64::from(retry_after)),
             LaunchError::DockerUnavailable(_) => Self::unavailable("docker_unavailable", text),
@@ -224,7 +225,9 @@ impl From<CatalogError> for ApiError {
     fn from(error: CatalogError) -> Self {
         match error {
             CatalogError::Store(error) => error.into(),
-            CatalogError::Folder { .. } => Self::unavailable("pipelines_unreadable", error.to_string()),
+            CatalogError::Folder { .. } | CatalogError::Code { .. } => {
+                Self::unavailable("pipelines_unreadable", error.to_string())
+            }
         }
     }
 }

@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use crate::auth::Auth;
+use crate::catalog::Catalog;
 use crate::runs::Runs;
 use crate::schedule::Schedule;
 use crate::store::Store;
 use crate::sync::Sync;
 use crate::upkeep::Chore;
 
+/// How long the code of a run is kept after it was last used, for "run again".
+const CODE_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// All chores.
-pub fn all(auth: &Auth, store: &Store, runs: &Runs, sync: &Sync, schedule: &Schedule) -> Vec<Chore> {
+pub fn all(auth: &Auth, catalog: &Catalog, store: &Store, runs: &Runs, sync: &Sync, schedule: &Schedule) -> Vec<Chore> {
     let seconds = Duration::from_secs;
     vec![
         Chore::new("schedule", "Takes over the jobs of the code and starts what is due.", seconds(1), {
@@ -52,6 +56,13 @@ pub fn all(auth: &Auth, store: &Store, runs: &Runs, sync: &Sync, schedule: &Sche
             move || {
                 let auth = auth.clone();
                 async move { auth.purge_expired().await.map(|purged| format!("{purged} sessions deleted")) }
+            }
+        }),
+        Chore::new("code", "Deletes code that no run has used for 30 days.", seconds(3600), {
+            let catalog = catalog.clone();
+            move || {
+                let catalog = catalog.clone();
+                async move { catalog.prune_code(CODE_KEPT).await.map(|pruned| format!("{pruned} copies deleted")) }
             }
         }),
         Chore::new("checkpoint", "Moves SQLite's write-ahead log into the database.", seconds(600), {

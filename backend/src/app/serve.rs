@@ -129,7 +129,10 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let environments = Environments::open(environment_options(&config), engine.clone(), clock.clone())?;
     create_folder(&config.data.pipelines_dir)?;
     let catalog = Catalog::new(
-        catalog::Options { pipelines_dir: config.data.pipelines_dir.clone() },
+        catalog::Options {
+            pipelines_dir: config.data.pipelines_dir.clone(),
+            code_dir: config.data.data_dir.join("code"),
+        },
         store.clone(),
         clock.clone(),
     );
@@ -167,7 +170,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     if let Err(error) = sync.run().await {
         error!(%error, "the pipelines cannot be read: {error}");
     }
-    let upkeep = Upkeep::new(clock.clone(), chores::all(&auth, &store, &runs, &sync, &schedule));
+    let upkeep = Upkeep::new(clock.clone(), chores::all(&auth, &catalog, &store, &runs, &sync, &schedule));
     let api = Api {
         auth,
         catalog,

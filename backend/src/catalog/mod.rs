@@ -3,11 +3,13 @@
 //! A pipeline is a folder with a regular file `main.py`. Its settings come from `pipeline.json` (or `{name}.json`).
 //! Whatever is wrong with one folder is told with that pipeline and never hides another.
 
+mod code;
 mod scan;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use fastflow_shared::PipelineProblem;
 use thiserror::Error;
@@ -17,6 +19,7 @@ use crate::domain::pipeline::Settings;
 use crate::git::{self, Head};
 use crate::store::{SeenPipeline, Store, StoreError};
 
+pub use code::copy_folder;
 pub use scan::read_folder;
 
 /// Where the pipelines lie.
@@ -24,6 +27,8 @@ pub use scan::read_folder;
 pub struct Options {
     /// Folder that holds one folder per pipeline.
     pub pipelines_dir: PathBuf,
+    /// Folder for the code that runs were started with.
+    pub code_dir: PathBuf,
 }
 
 /// Why the list could not be read.
@@ -34,6 +39,14 @@ pub enum CatalogError {
     Folder {
         /// The folder.
         path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// The copy of a pipeline's code.
+    #[error("the code of {name:?} cannot be kept for the run: {source}")]
+    Code {
+        /// Name of the pipeline.
+        name: String,
         /// The system's words.
         source: std::io::Error,
     },
@@ -74,6 +87,8 @@ pub struct Snapshot {
     pub pipelines: BTreeMap<String, Arc<Pipeline>>,
     /// Commit of the folder, when it is in a git repository.
     pub head: Option<Head>,
+    /// Pipelines whose files differ from that commit.
+    pub dirty: BTreeSet<String>,
     /// Counts the readings that found something new; 0 before the first one.
     pub revision: u64,
     /// When it was read.
@@ -164,6 +179,36 @@ impl Catalog {
         Ok(found.map(Arc::new))
     }
 
+    /// An unchangeable copy of the pipeline's folder as it is now.
+    ///
+    /// # Errors
+    /// [`CatalogError::Code`].
+    pub async fn keep_code(&self, pipeline: &Arc<Pipeline>) -> Result<PathBuf, CatalogError> {
+        let (root, kept) = (self.inner.options.code_dir.clone(), pipeline.clone());
+        blocking(move || code::keep(&root, &kept))
+            .await
+            .map_err(|source| CatalogError::Code { name: pipeline.name.clone(), source })
+    }
+
+    /// Removes code that nobody has used for `age`, but not what unfinished runs need.
+    ///
+    /// # Errors
+    /// The database or the folder.
+    pub async fn prune_code(&self, age: Duration) -> Result<usize, CatalogError> {
+        let (rows, _) = self.inner.store.unfinished_runs().await?;
+        let in_use: HashSet<_> = rows.into_iter().filter_map(|row| row.spec.code.path).map(PathBuf::from).collect();
+        let root = self.inner.options.code_dir.clone();
+        let path = root.clone();
+        blocking(move || code::prune(&root, &in_use, age)).await.map_err(|source| CatalogError::Folder { path, source })
+    }
+
+    /// The commit that a run of this pipeline can be said to have; `None` when its files are not those of a commit.
+    #[must_use]
+    pub fn commit_of(&self, pipeline: &str) -> Option<Head> {
+        let snapshot = self.snapshot();
+        snapshot.head.clone().filter(|_| !snapshot.dirty.contains(pipeline))
+    }
+
     /// Reads all folders and stores which pipelines there are.
     ///
     /// # Errors
@@ -188,8 +233,8 @@ impl Catalog {
             tracing::warn!(%error, "runs will not carry a commit: {error}");
             None
         });
-        let pipelines: BTreeMap<_, _> = found.into_iter().map(|p| (p.name.clone(), Arc::new(p))).collect();
         let before = self.snapshot();
+        let pipelines: BTreeMap<_, _> = found.into_iter().map(|p| (p.name.clone(), Arc::new(p))).collect();
         let changes = Changes::between(&before.pipelines, &pipelines);
         let now = self.inner.clock.now();
         let is_news = !changes.is_empty() || before.read_at.is_none();
@@ -200,9 +245,20 @@ impl Catalog {
                 .collect();
             self.inner.store.upsert_seen(&seen, now).await?;
         }
+        // Asking git for every file is dear, so it is asked only when something moved.
+        let dirty = if changes.is_empty() && head == before.head {
+            before.dirty.clone()
+        } else if head.is_some() {
+            git::changed_below(&self.inner.options.pipelines_dir).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "runs may carry a commit that their files differ from: {error}");
+                BTreeSet::new()
+            })
+        } else {
+            BTreeSet::new()
+        };
         let shown = if changes.is_empty() { before.changes.clone() } else { changes.clone() };
         let revision = before.revision + u64::from(is_news);
-        self.replace(Snapshot { pipelines, head, revision, read_at: Some(now), error: None, changes: shown });
+        self.replace(Snapshot { pipelines, head, dirty, revision, read_at: Some(now), error: None, changes: shown });
         Ok(changes)
     }
 

@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::UNIX_EPOCH;
 
 use fastflow_shared::PipelineProblem;
 
@@ -69,10 +69,7 @@ pub fn read_folder(folder: &Path) -> io::Result<Option<Pipeline>> {
         }
     };
     let has_requirements = is_kind(&folder.join("requirements.txt"), fs::FileType::is_file)?;
-    let mut hasher = DefaultHasher::new();
-    let mut budget = MAX_FINGERPRINT_FILES;
-    fingerprint(folder, &mut hasher, &mut budget)?;
-    let fingerprint = hasher.finish();
+    let fingerprint = fingerprint_of(folder)?;
     Ok(Some(Pipeline { name, folder: folder.to_owned(), settings, problems, has_requirements, fingerprint }))
 }
 
@@ -103,6 +100,17 @@ fn is_kind(path: &Path, kind: impl Fn(&fs::FileType) -> bool) -> io::Result<bool
     }
 }
 
+/// A number that changes when anything in the folder changes.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn fingerprint_of(folder: &Path) -> io::Result<u64> {
+    let mut hasher = DefaultHasher::new();
+    let mut budget = MAX_FINGERPRINT_FILES;
+    fingerprint(folder, &mut hasher, &mut budget)?;
+    Ok(hasher.finish())
+}
+
 fn fingerprint(folder: &Path, hasher: &mut DefaultHasher, budget: &mut usize) -> io::Result<()> {
     let mut entries: Vec<_> = fs::read_dir(folder)?.collect::<Result<_, _>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
@@ -121,9 +129,8 @@ fn fingerprint(folder: &Path, hasher: &mut DefaultHasher, budget: &mut usize) ->
         if meta.is_dir() {
             fingerprint(&entry.path(), hasher, budget)?;
         } else {
-            meta.len().hash(hasher);
-            let modified = meta.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-            modified.map(|age| age.as_nanos()).hash(hasher);
+            // The change time, not the modification time: it cannot be set back by a tool that restores times.
+            (meta.len(), meta.ino(), meta.ctime(), meta.ctime_nsec()).hash(hasher);
         }
     }
     Ok(())

@@ -223,7 +223,7 @@ impl Reader<'_> {
             ),
         };
         if let Some(minimum) = settings.mem_hard_limit.filter(|bytes| *bytes < 6 << 20) {
-            self.problem("mem_hard_limit", format!("{minimum} bytes are less than Docker's minimum of 6m"));
+            self.problem("mem_hard_limit", &format!("{minimum} bytes are less than Docker's minimum of 6m"));
         }
         settings
     }
@@ -232,7 +232,7 @@ impl Reader<'_> {
         let value = self.fields.get(name).filter(|value| !value.is_null())?;
         let converted = convert(value);
         if converted.is_none() {
-            self.problem(name, format!("expected {expected}, found {}", shorten(value)));
+            self.problem(name, &format!("expected {expected}, found {}", shorten(value)));
         }
         converted
     }
@@ -247,7 +247,7 @@ impl Reader<'_> {
         match parse_bytes(&text) {
             Ok(bytes) => Some(bytes),
             Err(error) => {
-                self.problem(name, error.to_string());
+                self.problem(name, &error.to_string());
                 None
             }
         }
@@ -257,7 +257,7 @@ impl Reader<'_> {
         let mut variables = BTreeMap::new();
         let Some(value) = self.fields.get("default_env").filter(|value| !value.is_null()) else { return variables };
         let Value::Object(entries) = value else {
-            self.problem("default_env", format!("expected an object of names and values, found {}", shorten(value)));
+            self.problem("default_env", &format!("expected an object of names and values, found {}", shorten(value)));
             return variables;
         };
         for (name, value) in entries {
@@ -271,13 +271,13 @@ impl Reader<'_> {
                 Ok(()) => {
                     variables.insert(name.clone(), text);
                 }
-                Err(error) => self.problem("default_env", error.to_string()),
+                Err(error) => self.problem("default_env", &error.to_string()),
             }
         }
         variables
     }
 
-    fn problem(&mut self, name: &str, message: String) {
+    fn problem(&mut self, name: &str, message: &str) {
         let (line, column) = position(self.text, name);
         self.problems.push(PipelineProblem {
             file: self.file.to_owned(),

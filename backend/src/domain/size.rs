@@ -27,7 +27,8 @@ pub fn parse_bytes(text: &str) -> Result<u64, BadSize> {
     };
     #[expect(clippy::cast_precision_loss, reason = "a power of two up to 2^40 is exact")]
     let bytes = number * (1_u64 << shift) as f64;
-    if !bytes.is_finite() || bytes < 1.0 || bytes > 9.0e15 {
+    // Not a number is in no range.
+    if !(1.0..=9.0e15).contains(&bytes) {
         return Err(bad());
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]

@@ -1,5 +1,6 @@
 //! The door to git (libgit2). Today it reads what a folder of pipelines says of itself; nothing is ever written.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -63,6 +64,39 @@ fn read_head(folder: &Path) -> Result<Option<Head>, GitError> {
     Ok(Some(Head { commit: commit.id().to_string(), subject, author, branch }))
 }
 
+/// Names of the entries directly below `folder` in which anything differs from the commit: changed, new or deleted files that
+/// git does not ignore.
+///
+/// # Errors
+/// [`GitError::Unreadable`].
+pub async fn changed_below(folder: &Path) -> Result<BTreeSet<String>, GitError> {
+    let folder = folder.to_owned();
+    tokio::task::spawn_blocking(move || read_changes(&folder)).await.map_err(|_| GitError::Interrupted)?
+}
+
+fn read_changes(folder: &Path) -> Result<BTreeSet<String>, GitError> {
+    let unreadable = |source| GitError::Unreadable { path: folder.to_owned(), source };
+    let repository = git2::Repository::discover(folder).map_err(unreadable)?;
+    let Some(root) = repository.workdir() else { return Ok(BTreeSet::new()) };
+    // Both resolved, for either may be reached through a link.
+    let inside = match (folder.canonicalize(), root.canonicalize()) {
+        (Ok(folder), Ok(root)) => folder.strip_prefix(root).map(Path::to_owned).unwrap_or_default(),
+        _ => return Ok(BTreeSet::new()),
+    };
+    let mut options = git2::StatusOptions::new();
+    options.include_untracked(true).recurse_untracked_dirs(false).include_ignored(false);
+    if !inside.as_os_str().is_empty() {
+        options.pathspec(&inside).disable_pathspec_match(true);
+    }
+    let statuses = repository.statuses(Some(&mut options)).map_err(unreadable)?;
+    let names = statuses.iter().filter_map(|entry| {
+        let path = String::from_utf8_lossy(entry.path_bytes()).into_owned();
+        let below = Path::new(&path).strip_prefix(&inside).ok()?;
+        Some(below.components().next()?.as_os_str().to_string_lossy().into_owned())
+    });
+    Ok(names.collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,5 +118,10 @@ mod tests {
         std::fs::create_dir(&inner).expect("folder");
         let found = head(&inner).await.expect("readable").expect("a commit");
         assert_eq!((found.commit, found.subject.as_str(), found.author.as_str()), (commit.to_string(), "First", "Ada"));
+
+        assert!(changed_below(&inner).await.expect("readable").is_empty());
+        std::fs::create_dir(inner.join("etl")).expect("folder");
+        std::fs::write(inner.join("etl/main.py"), "").expect("file");
+        assert!(changed_below(&inner).await.expect("readable").contains("etl"));
     }
 }

@@ -12,9 +12,11 @@ use super::live::Live;
 use super::pump::Tap;
 use super::workspace::{APP, HOME, TMP, Workspace};
 use super::{Runs, Step};
+use crate::catalog::read_folder;
 use crate::domain::clock::Millis;
 use crate::domain::env::{Merged, Source};
 use crate::domain::outcome::{Outcome, StopReason};
+use crate::domain::pipeline::Settings;
 use crate::domain::run::Event;
 use crate::engine::{
     Attachment, ContainerId, ContainerSpec, Engine, EngineError, Image, Job, Kind, Limits, Mount, OutputStream,
@@ -175,11 +177,25 @@ impl Driver {
         Ok(prepared)
     }
 
+    /// What `pipeline.json` said when the run was started.
+    async fn settings(&self) -> Result<Settings, NotStarted> {
+        let folder = self.code_folder();
+        let read =
+            tokio::task::spawn_blocking(move || read_folder(&folder)).await.map_err(std::io::Error::other).flatten();
+        match read {
+            Ok(Some(pipeline)) => Ok(pipeline.settings),
+            Ok(None) => Err(NotStarted::failed(ErrorType::Docker, "The code of the run is not kept any more.")),
+            Err(error) => {
+                Err(NotStarted::failed(ErrorType::Docker, format!("The code of the run cannot be read: {error}.")))
+            }
+        }
+    }
+
     /// The run's variables, decided now: secrets are those of this moment.
     async fn variables(&self) -> Result<Merged, NotStarted> {
         let rooms = &self.runs.inner.rooms;
         let spec = &self.row.spec;
-        let defaults = rooms.catalog.pipeline(&spec.pipeline_name).map(|p| p.settings.default_env.clone());
+        let defaults = self.settings().await?.default_env;
         let vault = rooms.vault.open_for(&spec.pipeline_name).await.map_err(|error| {
             NotStarted::failed(ErrorType::Docker, format!("The secrets could not be opened: {error}."))
         })?;
@@ -194,7 +210,7 @@ impl Driver {
                 })?
             }
         };
-        let mut merged = Merged::default().with(Source::DefaultEnv, defaults.unwrap_or_default());
+        let mut merged = Merged::default().with(Source::DefaultEnv, defaults);
         for variable in vault {
             merged = merged.with(variable.source, [(variable.name.clone(), variable.value.clone())]);
         }

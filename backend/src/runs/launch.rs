@@ -83,6 +83,11 @@ pub enum LaunchError {
     /// The run to be repeated has not ended.
     #[error("the run {0} has not ended yet")]
     NotEnded(String),
+    /// The code of the run to be repeated is not kept any more.
+    #[error(
+        "the code of the run {0} is not kept any more; start the pipeline, or retry the run with the code of today"
+    )]
+    CodeGone(String),
     /// Anything below.
     #[error(transparent)]
     Room(#[from] RunsError),
@@ -111,7 +116,7 @@ impl Runs {
         check_values(&start)?;
         let found = self.startable(pipeline).await?;
         let id = new_id();
-        let mut new = self.new_run(&found, id, trigger, &start);
+        let mut new = self.new_run(&found, id, trigger, &start).await?;
         new.triggered_by.clone_from(&start.triggered_by);
         self.accept(id, new).await
     }
@@ -132,7 +137,7 @@ impl Runs {
         check_values(&start)?;
         let found = self.startable(pipeline).await?;
         let id = new_id();
-        let mut new = self.new_run(&found, id, trigger, &start);
+        let mut new = self.new_run(&found, id, trigger, &start).await?;
         new.triggered_by.clone_from(&start.triggered_by);
         let place = self.inner.admission.enter_always(id);
         if !store(&new).await? {
@@ -164,10 +169,14 @@ impl Runs {
         let found = self.startable(&row.spec.pipeline_name).await?;
         let id = new_id();
         let start = Start { parameters: row.spec.parameters.clone(), triggered_by: by, ..Start::default() };
-        let mut new = self.new_run(&found, id, trigger, &start);
+        let mut new = self.new_run(&found, id, trigger, &start).await?;
         new.triggered_by = start.triggered_by;
         match how {
             Again::Same => {
+                let kept = row.spec.code.path.as_ref().is_some_and(|path| std::path::Path::new(path).is_dir());
+                if !kept {
+                    return Err(LaunchError::CodeGone(run.to_owned()));
+                }
                 new.code = row.spec.code;
                 new.limits = row.spec.limits;
             }
@@ -215,10 +224,18 @@ impl Runs {
         Ok(pipeline)
     }
 
-    fn new_run(&self, pipeline: &Pipeline, id: RunId, trigger: Trigger, start: &Start) -> NewRun {
+    async fn new_run(
+        &self,
+        pipeline: &std::sync::Arc<Pipeline>,
+        id: RunId,
+        trigger: Trigger,
+        start: &Start,
+    ) -> Result<NewRun, LaunchError> {
         let Self { inner } = self;
         let (settings, options) = (&pipeline.settings, &inner.options);
-        let head = inner.rooms.catalog.snapshot().head.clone();
+        let head = inner.rooms.catalog.commit_of(&pipeline.name);
+        // Kept now: the run may wait, and the folder may change meanwhile.
+        let code = inner.rooms.catalog.keep_code(pipeline).await.map_err(RunsError::from)?;
         let attempts = settings.retry_attempts.unwrap_or(options.retry_attempts);
         let timeout = settings.timeout.or(options.default_timeout).filter(|seconds| *seconds > 0);
         let to_i64 = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
@@ -227,7 +244,7 @@ impl Runs {
             inner.rooms.keyring.seal(&serde_json::to_string(&start.env_vars).unwrap_or_default())
         });
         let (job_id, due_at) = start.firing.clone().unzip();
-        NewRun {
+        Ok(NewRun {
             id: id.to_string(),
             pipeline_name: pipeline.name.clone(),
             trigger,
@@ -244,7 +261,7 @@ impl Runs {
                 commit: head.as_ref().map(|head| head.commit.clone()),
                 commit_subject: head.as_ref().map(|head| head.subject.clone()),
                 commit_author: head.map(|head| head.author),
-                path: Some(pipeline.folder.to_string_lossy().into_owned()),
+                path: Some(code.to_string_lossy().into_owned()),
             },
             image: Some(options.image.clone()),
             parameters: start.parameters.clone(),
@@ -258,7 +275,7 @@ impl Runs {
             },
             instance: Some(options.instance.clone()),
             owner: None,
-        }
+        })
     }
 
     /// Takes a place, stores the row, and lets a task drive it.

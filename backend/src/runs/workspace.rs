@@ -12,6 +12,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use crate::catalog::copy_folder;
 use crate::journal::RunId;
 
 /// Where the code is seen.
@@ -92,29 +93,6 @@ pub fn list(scratch: &Path) -> io::Result<Vec<RunId>> {
         }
     }
     Ok(found)
-}
-
-/// Copies files, folders and links as they are. A link is never followed: inside the container it can only lead to what the
-/// container sees. Sockets, pipes and devices are left out, and so is `.git`.
-fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let (kind, name) = (entry.file_type()?, entry.file_name());
-        let target = to.join(&name);
-        if kind.is_dir() {
-            if name != ".git" {
-                copy_folder(&entry.path(), &target)?;
-            }
-        } else if kind.is_symlink() {
-            symlink(fs::read_link(entry.path())?, &target)?;
-        } else if kind.is_file() {
-            fs::copy(entry.path(), &target)?;
-            let executable = fs::metadata(&target)?.permissions().mode() & 0o111 != 0;
-            fs::set_permissions(&target, Permissions::from_mode(if executable { 0o777 } else { 0o666 }))?;
-        }
-    }
-    fs::set_permissions(to, Permissions::from_mode(0o777))
 }
 
 #[cfg(test)]

@@ -102,10 +102,8 @@ impl Schedule {
             .await;
         match result {
             Ok(Some(_)) => Ok(true),
-            // Another server has it.
-            Ok(None) => Ok(false),
-            // Docker is away or we shut down: it stays due.
-            Err(LaunchError::DockerUnavailable(_) | LaunchError::Closing) => Ok(false),
+            // Another server has it; or Docker is away or we shut down, and it stays due.
+            Ok(None) | Err(LaunchError::DockerUnavailable(_) | LaunchError::Closing) => Ok(false),
             Err(LaunchError::Room(error)) => Err(error.into()),
             Err(refused) => {
                 let why = refused.to_string();

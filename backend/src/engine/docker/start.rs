@@ -97,11 +97,10 @@ impl DockerEngine {
 /// Sorts what a start can fail with.
 fn start_trouble(error: EngineError) -> EngineError {
     let error = mount_trouble(error);
-    let message = match &error {
-        EngineError::Invalid { message } | EngineError::Other { message, .. } | EngineError::Conflict { message } => {
-            message
-        }
-        _ => return error,
+    let (EngineError::Invalid { message } | EngineError::Other { message, .. } | EngineError::Conflict { message }) =
+        &error
+    else {
+        return error;
     };
     let says = |text: &str| message.contains(text);
     if says("docker-init") {
