@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fastflow_shared::{ErrorType, Phase, RunStatus};
+use fastflow_shared::{ErrorType, Phase, RunStatus, WaitsFor};
 use tokio::time::Instant;
 
 use super::admission::Place;
@@ -172,12 +172,21 @@ impl Driver {
         let deadline = Instant::now() + self.runs.inner.options.docker_patience;
         let mut pause = FIRST_PAUSE;
         let prepared = loop {
+            let waits_for = if rooms.environments.is_building(&inputs, image) {
+                Some(WaitsFor::SharedInstallation)
+            } else if rooms.environments.is_ready(&inputs, image).await {
+                None
+            } else {
+                Some(WaitsFor::Installation)
+            };
+            self.waits_for(waits_for);
             match rooms.environments.prepare(&inputs, image).await {
                 Err(error)
                     if matches!(&*error, EnvironmentError::Engine(e) if e.is_unavailable())
                         && Instant::now() + pause < deadline =>
                 {
                     self.runs.note_docker(false);
+                    self.waits_for(Some(WaitsFor::Docker));
                     tokio::time::sleep(jittered(pause)).await;
                     pause = (pause * 2).min(MAX_PAUSE);
                 }
@@ -190,8 +199,17 @@ impl Driver {
             uv_version: Some(prepared.sealed.uv_version.clone()),
             setup_seconds: Some(prepared.seconds),
         };
+        self.waits_for(None);
         self.stored(rooms.store.set_environment(&self.row.spec.id, &used).await)?;
         Ok(prepared)
+    }
+
+    /// Tells what the run waits for.
+    fn waits_for(&self, what: Option<WaitsFor>) {
+        if self.live.waits_for() != what {
+            self.live.set_waits_for(what);
+            self.runs.changed(&self.live, RunStatus::Pending);
+        }
     }
 
     /// The run's variables, decided now: secrets are those of this moment.
@@ -331,10 +349,14 @@ impl Driver {
                     {
                         return Err(error);
                     }
+                    self.waits_for(Some(WaitsFor::Docker));
                     tokio::time::sleep(jittered(pause)).await;
                     pause = (pause * 2).min(MAX_PAUSE);
                 }
-                other => return other,
+                other => {
+                    self.waits_for(None);
+                    return other;
+                }
             }
         }
     }

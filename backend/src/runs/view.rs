@@ -51,7 +51,8 @@ impl Runs {
             (_, None) => Phase::Queued,
         };
         let position = id.and_then(|id| self.inner.admission.position(id)).and_then(|n| i32::try_from(n).ok());
-        row.into_run(phase, position, self.inner.rooms.clock.now())
+        let waits_for = live.filter(|_| phase != Phase::Ended).and_then(|live| live.waits_for());
+        Run { waits_for, ..row.into_run(phase, position, self.inner.rooms.clock.now()) }
     }
 
     /// What is known of a run's health right now.
