@@ -118,6 +118,18 @@ pub fn run_logs_stream(id: &str) -> String {
     format!("{}/logs/stream", run(id))
 }
 
+/// `GET`: the stored log file (CRI log format), with `Range`.
+#[must_use]
+pub fn run_logs_file(id: &str) -> String {
+    format!("{}/logs/file", run(id))
+}
+
+/// `GET`: the stored samples of CPU and memory (JSON lines), with `Range`.
+#[must_use]
+pub fn run_metrics_file(id: &str) -> String {
+    format!("{}/metrics/file", run(id))
+}
+
 /// `GET`: CPU and memory.
 #[must_use]
 pub fn run_metrics(id: &str) -> String {

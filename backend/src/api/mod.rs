@@ -3,6 +3,7 @@
 
 mod auth;
 mod door;
+mod files;
 mod logs;
 mod pipelines;
 mod problem;
@@ -103,6 +104,7 @@ fn services(
         pipelines::PipelinesApi(api.clone()),
         runs::RunsApi(api.clone()),
         logs::LogsApi(api.clone()),
+        files::FilesApi(api.clone()),
         secrets::SecretsApi(api.clone()),
         system::SystemApi(api.clone()),
     );
@@ -123,7 +125,11 @@ fn router(api: &Api) -> impl Endpoint<Output = Response> + use<> {
         let (plain, compressed) = (plain.clone(), compressed.clone());
         async move {
             let path = request.uri().path();
-            if path.ends_with("/stream") || path.ends_with("/events") || path.ends_with("/logs") {
+            if path.ends_with("/stream")
+                || path.ends_with("/events")
+                || path.ends_with("/logs")
+                || path.ends_with("/file")
+            {
                 plain.call(request).await
             } else {
                 compressed.call(request).await
@@ -178,7 +184,45 @@ fn document<A: poem_openapi::OpenApi, B: poem_openapi::OpenApi>(
     {
         all.extend(more.iter().map(|(name, schema)| (name.clone(), schema.clone())));
     }
+    lift_descriptions(&mut all);
+    for schema in all["components"]["schemas"].as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
+        allow_null(schema);
+    }
     serde_json::to_string_pretty(&all).unwrap_or_default()
+}
+
+/// Fields that may be absent are sent as null, so that an object always has the same fields: a client must know that.
+fn allow_null(schema: &mut serde_json::Value) {
+    let required: Vec<_> = schema["required"].as_array().into_iter().flatten().cloned().collect();
+    for (name, field) in schema["properties"].as_object_mut().into_iter().flatten() {
+        let is_optional = !required.contains(&name.as_str().into()) && field.get("default").is_none();
+        if let Some(field) = field.as_object_mut().filter(|_| is_optional) {
+            field.insert("nullable".to_owned(), true.into());
+        }
+    }
+}
+
+/// A field that refers to another schema and has a description of its own comes as `allOf` of both. Generators of clients
+/// take that for a mixture of two types and give up: the description belongs beside the `allOf`.
+fn lift_descriptions(value: &mut serde_json::Value) {
+    use serde_json::Value;
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(lift_descriptions),
+        Value::Object(fields) => {
+            fields.values_mut().for_each(lift_descriptions);
+            let Some(Value::Array(parts)) = fields.get_mut("allOf") else { return };
+            if let [Value::Object(reference), Value::Object(own)] = parts.as_mut_slice()
+                && reference.contains_key("$ref")
+                && !own.contains_key("type")
+                && !own.contains_key("$ref")
+            {
+                let own = std::mem::take(own);
+                parts.truncate(1);
+                fields.extend(own);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Takes the whole body now, and no more than [`MAX_BODY`] of it.

@@ -205,17 +205,23 @@ async fn remove(engine: &Arc<dyn Engine>, id: &ContainerId) {
     }
 }
 
-/// uv's reason in one line: its last complaint without decoration.
+/// uv's reason in one line: its complaint and what it is due to, without decoration. Older versions draw it as a tree, newer
+/// ones begin its lines with `error:` and `cause:`.
 fn summary(output: &str, code: i64) -> String {
     let meaningful = |line: &&str| !line.is_empty();
-    let clean = |line: &str| line.trim().trim_start_matches(['×', '╰', '─', '▶', '├', '│', ' ']).to_owned();
+    let clean = |line: &str| {
+        let line = line.trim().trim_start_matches(['×', '╰', '─', '▶', '├', '│', ' ']);
+        let line = ["error:", "cause:", "Caused by:"].iter().find_map(|word| line.strip_prefix(word)).unwrap_or(line);
+        line.trim().to_owned()
+    };
+    let is_cause = |line: &&str| ["╰", "cause:", "Caused by:"].iter().any(|start| line.starts_with(start));
     let error = output.lines().map(str::trim).find(|line| line.starts_with("error:") || line.starts_with('×'));
     match error.or_else(|| output.lines().map(str::trim).rfind(meaningful)) {
         Some(line) => {
             let mut text = clean(line);
             // A resolution failure is told in two parts: that there is none, and why.
-            if let Some(why) = output.lines().map(str::trim).find(|line| line.starts_with('╰')) {
-                text = format!("{text} {}", clean(why));
+            if let Some(why) = output.lines().map(str::trim).find(is_cause) {
+                text = format!("{}: {}", text.trim_end_matches(':'), clean(why));
             }
             text.chars().take(400).collect()
         }
@@ -234,7 +240,13 @@ mod tests {
             summary(output, 1),
             "No solution found when resolving dependencies: Because nope was not found in the package"
         );
-        assert_eq!(summary("warning: x\nerror: Failed to fetch\n", 2), "error: Failed to fetch");
+        let output =
+            "error: No solution found when resolving dependencies\n  cause: Because there is no version of nope\n";
+        assert_eq!(
+            summary(output, 1),
+            "No solution found when resolving dependencies: Because there is no version of nope"
+        );
+        assert_eq!(summary("warning: x\nerror: Failed to fetch\n", 2), "Failed to fetch");
         assert_eq!(summary("", 2), "uv ended with code 2 and said nothing");
     }
 }

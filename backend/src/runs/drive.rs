@@ -1,10 +1,11 @@
 //! One run from its place in the queue to its container's first breath.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fastflow_shared::{ErrorType, Phase, RunStatus};
+use fastflow_shared::{ErrorType, Phase, RunStatus, WaitsFor};
 use tokio::time::Instant;
 
 use super::admission::Place;
@@ -88,12 +89,13 @@ impl Driver {
 
         self.live.set_phase(Phase::Preparing);
         self.runs.changed(&self.live, RunStatus::Pending);
+        let settings = self.settings().await?;
         let image = self.unless_stopped(self.image()).await??;
-        let prepared = self.unless_stopped(self.environment(&image)).await??;
+        let prepared = self.unless_stopped(self.environment(&image, settings.python_version)).await??;
         self.runs.inner.options.steps.reach(Step::EnvironmentReady).await;
 
         self.live.set_phase(Phase::Starting);
-        let env = self.variables().await?;
+        let env = self.variables(settings.default_env).await?;
         let workspace = self.workspace().await?;
         let spec = self.spec(&image, &prepared, &workspace);
         let job = job(&self.runs, &self.row, &prepared, env);
@@ -140,11 +142,26 @@ impl Driver {
         Ok(image)
     }
 
-    async fn environment(&self, image: &Image) -> Result<Prepared, NotStarted> {
+    /// What the very code of this run says of itself: the list of pipelines may know an older or newer one.
+    async fn settings(&self) -> Result<Settings, NotStarted> {
+        let folder = self.code_folder();
+        let read = tokio::task::spawn_blocking(move || read_folder(&folder)).await;
+        let failed = |why: String| {
+            NotStarted::failed(ErrorType::Docker, format!("The pipeline's files cannot be used any more: {why}."))
+        };
+        match read.map_err(std::io::Error::other).flatten() {
+            Ok(Some(pipeline)) => match pipeline.problems.first() {
+                None => Ok(pipeline.settings),
+                Some(problem) => Err(failed(format!("{}: {}", problem.file, problem.message))),
+            },
+            Ok(None) => Err(failed("main.py is gone".to_owned())),
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+
+    async fn environment(&self, image: &Image, python: Option<String>) -> Result<Prepared, NotStarted> {
         let rooms = &self.runs.inner.rooms;
         let folder = self.code_folder();
-        let python =
-            rooms.catalog.pipeline(&self.row.spec.pipeline_name).and_then(|p| p.settings.python_version.clone());
         let inputs = tokio::task::spawn_blocking(move || Inputs::read(&folder, python))
             .await
             .map_err(std::io::Error::other)
@@ -155,12 +172,21 @@ impl Driver {
         let deadline = Instant::now() + self.runs.inner.options.docker_patience;
         let mut pause = FIRST_PAUSE;
         let prepared = loop {
+            let waits_for = if rooms.environments.is_building(&inputs, image) {
+                Some(WaitsFor::SharedInstallation)
+            } else if rooms.environments.is_ready(&inputs, image).await {
+                None
+            } else {
+                Some(WaitsFor::Installation)
+            };
+            self.waits_for(waits_for);
             match rooms.environments.prepare(&inputs, image).await {
                 Err(error)
                     if matches!(&*error, EnvironmentError::Engine(e) if e.is_unavailable())
                         && Instant::now() + pause < deadline =>
                 {
                     self.runs.note_docker(false);
+                    self.waits_for(Some(WaitsFor::Docker));
                     tokio::time::sleep(jittered(pause)).await;
                     pause = (pause * 2).min(MAX_PAUSE);
                 }
@@ -173,34 +199,28 @@ impl Driver {
             uv_version: Some(prepared.sealed.uv_version.clone()),
             setup_seconds: Some(prepared.seconds),
         };
+        self.waits_for(None);
         self.stored(rooms.store.set_environment(&self.row.spec.id, &used).await)?;
         Ok(prepared)
     }
 
-    /// What `pipeline.json` said when the run was started.
-    async fn settings(&self) -> Result<Settings, NotStarted> {
-        let folder = self.code_folder();
-        let read =
-            tokio::task::spawn_blocking(move || read_folder(&folder)).await.map_err(std::io::Error::other).flatten();
-        match read {
-            Ok(Some(pipeline)) => Ok(pipeline.settings),
-            Ok(None) => Err(NotStarted::failed(ErrorType::Docker, "The code of the run is not kept any more.")),
-            Err(error) => {
-                Err(NotStarted::failed(ErrorType::Docker, format!("The code of the run cannot be read: {error}.")))
-            }
+    /// Tells what the run waits for.
+    fn waits_for(&self, what: Option<WaitsFor>) {
+        if self.live.waits_for() != what {
+            self.live.set_waits_for(what);
+            self.runs.changed(&self.live, RunStatus::Pending);
         }
     }
 
     /// The run's variables, decided now: secrets are those of this moment.
-    async fn variables(&self) -> Result<Merged, NotStarted> {
+    async fn variables(&self, defaults: BTreeMap<String, String>) -> Result<Merged, NotStarted> {
         let rooms = &self.runs.inner.rooms;
         let spec = &self.row.spec;
-        let defaults = self.settings().await?.default_env;
         let vault = rooms.vault.open_for(&spec.pipeline_name).await.map_err(|error| {
             NotStarted::failed(ErrorType::Docker, format!("The secrets could not be opened: {error}."))
         })?;
         let given = match &spec.sealed_env {
-            None => std::collections::BTreeMap::new(),
+            None => BTreeMap::new(),
             Some(sealed) => {
                 rooms.keyring.open(sealed).ok().and_then(|text| serde_json::from_str(&text).ok()).ok_or_else(|| {
                     NotStarted::failed(
@@ -329,10 +349,14 @@ impl Driver {
                     {
                         return Err(error);
                     }
+                    self.waits_for(Some(WaitsFor::Docker));
                     tokio::time::sleep(jittered(pause)).await;
                     pause = (pause * 2).min(MAX_PAUSE);
                 }
-                other => return other,
+                other => {
+                    self.waits_for(None);
+                    return other;
+                }
             }
         }
     }

@@ -56,7 +56,11 @@ impl Runs {
     pub async fn recover(&self) -> Result<Recovery, RunsError> {
         let rooms = &self.inner.rooms;
         // Containers first: a run that starts between the two calls has a row, and is driven by somebody.
-        let containers = rooms.engine.list().await?;
+        let containers = rooms.engine.list().await.inspect_err(|error| {
+            if error.is_unavailable() {
+                self.note_docker(false);
+            }
+        })?;
         let (rows, broken) = rooms.store.unfinished_runs().await?;
         for error in broken {
             tracing::error!(%error, "a run cannot be read and is left alone: {error}");

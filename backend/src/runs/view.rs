@@ -46,10 +46,13 @@ impl Runs {
             (status, _) if status.is_final() => Phase::Ended,
             (RunStatus::Running, None) => Phase::Running,
             (_, Some(live)) => live.phase(),
+            // Stored, and about to be driven.
+            (_, None) if row.spec.not_before.is_some_and(|due| due > self.inner.rooms.clock.now()) => Phase::Waiting,
             (_, None) => Phase::Queued,
         };
         let position = id.and_then(|id| self.inner.admission.position(id)).and_then(|n| i32::try_from(n).ok());
-        row.into_run(phase, position, self.inner.rooms.clock.now())
+        let waits_for = live.filter(|_| phase != Phase::Ended).and_then(|live| live.waits_for());
+        Run { waits_for, ..row.into_run(phase, position, self.inner.rooms.clock.now()) }
     }
 
     /// What is known of a run's health right now.

@@ -100,7 +100,7 @@ pub(super) async fn insert(connection: &mut AnyConnection, run: &NewRun) -> Resu
 }
 
 impl Store {
-    /// Inserts a run as `PENDING`.
+    /// Inserts a run as `PENDING`. A further attempt of another run is linked with it both ways.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the id exists, or when its job has fired for that due time already.
@@ -108,6 +108,11 @@ impl Store {
         self.within(async {
             let mut tx = self.write().await?;
             insert(&mut tx, run).await?;
+            if let Some(before) = &run.retry_of {
+                // The first attempt that followed stays the next one, however often a run is tried by hand.
+                const LINK: &str = "UPDATE runs SET retried_by = $1 WHERE id = $2 AND retried_by IS NULL";
+                sqlx::query(LINK).bind(&run.id).bind(before).execute(&mut *tx).await?;
+            }
             tx.commit().await
         })
         .await

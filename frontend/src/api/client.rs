@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use fastflow_shared::CSRF_HEADER;
-use gloo_net::http::{Method, Request, RequestBuilder, Response};
+use gloo_net::http::{Method, Request, RequestBuilder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use yew::Callback;
@@ -25,51 +25,41 @@ pub type Answer<T> = Result<T, Fault>;
 
 /// `GET`.
 pub async fn get<T: DeserializeOwned>(url: &str) -> Answer<T> {
-    let response = send(Request::get(url).build()).await?;
-    decode(checked(response).await?).await
+    decode(&answered(Request::get(url).build(), None).await?)
 }
 
 /// `GET` of a document that is complete with this other status, too.
 pub async fn get_even<T: DeserializeOwned>(url: &str, status: u16) -> Answer<T> {
-    let response = send(Request::get(url).build()).await?;
-    if response.status() == status {
-        return decode(response).await;
-    }
-    decode(checked(response).await?).await
+    decode(&answered(Request::get(url).build(), Some(status)).await?)
 }
 
 /// A write with a body that answers with a document.
 pub async fn write<B: Serialize, T: DeserializeOwned>(method: Method, url: &str, body: &B) -> Answer<T> {
-    let response = send(ours(method, url).json(body)).await?;
-    decode(checked(response).await?).await
+    decode(&answered(ours(method, url).json(body), None).await?)
 }
 
 /// A write without a body that answers with a document.
 pub async fn order<T: DeserializeOwned>(method: Method, url: &str) -> Answer<T> {
-    let response = send(ours(method, url).build()).await?;
-    decode(checked(response).await?).await
+    decode(&answered(ours(method, url).build(), None).await?)
 }
 
 /// A write without a body whose answer does not matter.
 pub async fn dismiss(method: Method, url: &str) -> Answer<()> {
-    let response = send(ours(method, url).build()).await?;
-    checked(response).await.map(drop)
+    answered(ours(method, url).build(), None).await.map(drop)
 }
 
 fn ours(method: Method, url: &str) -> RequestBuilder {
     RequestBuilder::new(url).method(method).header(CSRF_HEADER, "1")
 }
 
-async fn send(request: Result<Request, gloo_net::Error>) -> Answer<Response> {
-    let request = request.map_err(|error| Fault::network(error.to_string()))?;
-    request.send().await.map_err(|error| Fault::network(error.to_string()))
-}
-
-async fn checked(response: Response) -> Answer<Response> {
-    if response.ok() {
-        return Ok(response);
-    }
+/// Status and body of a good answer. It knows no types, so that it exists once and not once per document.
+async fn answered(request: Result<Request, gloo_net::Error>, good: Option<u16>) -> Answer<(u16, String)> {
+    let lost = |error: gloo_net::Error| Fault::network(error.to_string());
+    let response = request.map_err(lost)?.send().await.map_err(lost)?;
     let status = response.status();
+    if response.ok() || good == Some(status) {
+        return Ok((status, response.text().await.map_err(lost)?));
+    }
     let retry_after = response.headers().get("retry-after").and_then(|value| value.parse().ok());
     let body = response.text().await.unwrap_or_default();
     let fault = Fault::from_body(status, &body, retry_after);
@@ -80,8 +70,6 @@ async fn checked(response: Response) -> Answer<Response> {
     Err(fault)
 }
 
-async fn decode<T: DeserializeOwned>(response: Response) -> Answer<T> {
-    let status = response.status();
-    let text = response.text().await.map_err(|error| Fault::network(error.to_string()))?;
-    serde_json::from_str(&text).map_err(|error| Fault::unreadable(status, error.to_string()))
+fn decode<T: DeserializeOwned>((status, body): &(u16, String)) -> Answer<T> {
+    serde_json::from_str(body).map_err(|error| Fault::unreadable(*status, error.to_string()))
 }

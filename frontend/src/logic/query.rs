@@ -11,7 +11,7 @@ pub fn parse(query: &str) -> Vec<(String, String)> {
         .split('&')
         .filter(|pair| !pair.is_empty())
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(key, value)| (decode(key), decode(value)))
+        .map(|(key, value)| (decode(&key.replace('+', " ")), decode(&value.replace('+', " "))))
         .collect()
 }
 
@@ -39,7 +39,9 @@ pub fn url(path: &str, pairs: &[(&str, String)]) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
-fn decode(text: &str) -> String {
+/// Undoes percent-encoding; what is not a good escape stays as it is.
+#[must_use]
+pub fn decode(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut i = 0;
@@ -50,7 +52,6 @@ fn decode(text: &str) -> String {
                 out.push(u8::try_from(high * 16 + low).unwrap_or_default());
                 i += 2;
             }
-            (b'+', ..) => out.push(b' '),
             (byte, ..) => out.push(byte),
         }
         i += 1;

@@ -12,9 +12,9 @@ use crate::logic::query::RunFilter;
 use crate::providers::toasts::use_toaster;
 use crate::route::Route;
 use crate::text::use_text;
-use crate::ui::badge::Disc;
+use crate::ui::badge::disc;
 use crate::ui::button::Button;
-use crate::ui::icon::{Glyph, Icon};
+use crate::ui::icon::{Icon, glyph};
 use crate::ui::time::{Ago, Took};
 use crate::ui::view::view;
 
@@ -53,7 +53,7 @@ pub fn Now() -> Html {
             </header>
             if let Some(numbers) = numbers.filter(|numbers| !numbers.docker_ok) {
                 <div class="notice tone-bad" role="alert" title={numbers.docker.clone()} data-testid="docker-down">
-                    <Glyph icon={Icon::Alert} /><span>{t.dash.docker_down}</span>
+                    {glyph(Icon::Alert)}<span>{t.dash.docker_down}</span>
                 </div>
             }
             {view(&runs.load, 2, &runs.reload, |runs| if runs.is_empty() {
@@ -108,7 +108,7 @@ fn Active(props: &ActiveProps) -> Html {
     html! {
         <li>
             <Link<Route> to={Route::Run { id: run.id.clone() }} classes="now-row">
-                <Disc {outcome} />
+                {disc(outcome)}
                 <span class="now-name">{&run.pipeline_name}<span class="faint mono">{short_id(&run.id)}</span></span>
                 <span class="now-what">
                     {run.queue_position.map_or_else(|| t.outcome(outcome).to_owned(), |n| (t.run.queue_position)(n))}
@@ -140,7 +140,7 @@ pub fn Sync() -> Html {
         <div class="sync" data-testid="sync-state">
             if let Some(status) = data {
                 if let Some(error) = &status.last_error {
-                    <span class="sync-bad" title={error.clone()}><Glyph icon={Icon::Alert} />{t.dash.sync_failed}</span>
+                    <span class="sync-bad" title={error.clone()}>{glyph(Icon::Alert)}{t.dash.sync_failed}</span>
                 } else if let Some(at) = status.last_sync_at {
                     <span class="sync-what">
                         if let Some(commit) = &status.commit {

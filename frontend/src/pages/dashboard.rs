@@ -10,7 +10,7 @@ use crate::hooks::{TabState, use_action, use_live, use_load, use_tab};
 use crate::text::use_text;
 use crate::ui::button::{Button, Look};
 use crate::ui::field::typed;
-use crate::ui::icon::{Glyph, Icon};
+use crate::ui::icon::{Icon, glyph};
 use crate::ui::view::{Empty, view};
 
 use super::dash_now::{Now, Sync};
@@ -90,7 +90,7 @@ fn List(props: &ListProps) -> Html {
                 }
                 if props.list.len() > FEW {
                     <div class="filter">
-                        <Glyph icon={Icon::Search} />
+                        {glyph(Icon::Search)}
                         <input id="filter" type="search" class="bare" placeholder={t.dash.filter} aria-label={t.dash.filter} value={(*needle).clone()}
                             oninput={move |event: InputEvent| set.set(typed(&event))} autocomplete="off" data-testid="filter" />
                         <kbd>{"/"}</kbd>

@@ -9,7 +9,7 @@ use crate::hooks::{TabState, use_live, use_load, use_tab};
 use crate::logic::outcome::Tone;
 use crate::route::Route;
 use crate::text::{Texts, use_text};
-use crate::ui::badge::Tag;
+use crate::ui::badge::tag;
 use crate::ui::icon::Icon;
 use crate::ui::time::Ago;
 use crate::ui::view::{Empty, view};
@@ -77,7 +77,7 @@ fn JobRow(props: &JobRowProps) -> Html {
                 _ => none(),
             }}</td>
             <td class="faint">{if job.source == "repository" { t.jobs.from_repository } else { t.jobs.from_api }}</td>
-            <td><Tag text={if job.enabled { t.jobs.on } else { t.jobs.off }} tone={if job.enabled { Tone::Good } else { Tone::Quiet }} /></td>
+            <td>{tag(if job.enabled { t.jobs.on } else { t.jobs.off }, if job.enabled { Tone::Good } else { Tone::Quiet })}</td>
         </tr>
     }
 }

@@ -13,8 +13,8 @@ use crate::route::Route;
 use crate::text::use_text;
 use crate::ui::button::{Button, Look};
 use crate::ui::field::{Field, typed};
-use crate::ui::icon::{Glyph, Icon};
-use crate::ui::mark::Mark;
+use crate::ui::icon::{Icon, glyph};
+use crate::ui::mark::mark;
 use crate::ui::view::FaultNotice;
 
 use super::shell::Preferences;
@@ -57,10 +57,11 @@ pub fn LoginPage() -> Html {
     html! {
         <main class="login" id="main">
             <div class="login-in">
-                <Mark />
+                <h1 class="sr">{t.login.title}</h1>
+                {mark(true)}
                 <p class="login-lead">{t.login.lead}</p>
                 if session.now == Session::Nobody(true) {
-                    <div class="notice tone-wait" role="status"><Glyph icon={Icon::Clock} /><span>{t.login.expired}</span></div>
+                    <div class="notice tone-wait" role="status">{glyph(Icon::Clock)}<span>{t.login.expired}</span></div>
                 }
                 <form {onsubmit} class="stack" data-testid="login-form">
                     <Field id="username" label={t.login.username}>

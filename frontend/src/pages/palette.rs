@@ -18,7 +18,7 @@ use crate::route::Route;
 use crate::text::{Language, use_text};
 use crate::ui::dialog::Dialog;
 use crate::ui::field::typed;
-use crate::ui::icon::{Glyph, Icon};
+use crate::ui::icon::{Icon, glyph};
 
 use super::start::use_start;
 
@@ -231,7 +231,7 @@ fn Palette(props: &PaletteProps) -> Html {
     html! {
         <Dialog title={t.palette.title} bare=true class="palette" onclose={props.onclose.clone()} testid="palette">
             <div class="palette-field">
-                <Glyph icon={Icon::Search} />
+                {glyph(Icon::Search)}
                 <input id="palette-input" class="bare" role="combobox" aria-expanded="true" aria-controls="commands" aria-label={t.palette.placeholder}
                     aria-activedescendant={format!("command-{chosen}")} placeholder={t.palette.placeholder} value={(*typed_text).clone()}
                     {oninput} {onkeydown} autocomplete="off" spellcheck="false" data-testid="palette-input" />
@@ -251,7 +251,7 @@ fn Palette(props: &PaletteProps) -> Html {
                             }
                             <li id={format!("command-{index}")} role="option" class="palette-item" aria-selected={if index == chosen { "true" } else { "false" }}
                                 onclick={Callback::from(move |_: MouseEvent| act.emit(index))}>
-                                <Glyph icon={command.icon} /><span>{&command.title}</span>
+                                {glyph(command.icon)}<span>{&command.title}</span>
                                 if !typed_text.is_empty() {
                                     <em>{command.group}</em>
                                 }

@@ -15,7 +15,7 @@ use crate::route::Route;
 use crate::text::use_text;
 use crate::ui::button::{Button, Look};
 use crate::ui::crumbs::Crumbs;
-use crate::ui::icon::{Glyph, Icon};
+use crate::ui::icon::{Icon, glyph};
 use crate::ui::view::view;
 
 use super::lost::Lost;
@@ -100,7 +100,7 @@ fn Body(props: &BodyProps) -> Html {
                 </div>
             </header>
             if !pipeline.enabled_in_repository {
-                <div class="notice tone-warn"><Glyph icon={Icon::Alert} /><span>{t.pipeline.repository_switch}</span></div>
+                <div class="notice tone-warn">{glyph(Icon::Alert)}<span>{t.pipeline.repository_switch}</span></div>
             }
             if !pipeline.problems.is_empty() {
                 <Problems pipeline={pipeline.clone()} />

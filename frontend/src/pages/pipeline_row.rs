@@ -13,9 +13,9 @@ use crate::providers::dialogs::{StartForm, use_start_form};
 use crate::providers::toasts::use_toaster;
 use crate::route::Route;
 use crate::text::{Texts, use_text};
-use crate::ui::badge::Tag;
+use crate::ui::badge::tag;
 use crate::ui::button::Button;
-use crate::ui::icon::{Glyph, Icon};
+use crate::ui::icon::{Icon, glyph};
 use crate::ui::strip::Strip;
 use crate::ui::switch::Switch;
 
@@ -72,11 +72,10 @@ pub fn PipelineRow(props: &PipelineRowProps) -> Html {
             <div class="prow-main">
                 <h3><Link<Route> to={to.clone()} classes="prow-name">{&pipeline.name}</Link<Route>>
                     if pipeline.running > 0 || pipeline.queued > 0 {
-                        <Tag text={(t.dash.active)(pipeline.running, pipeline.queued)} tone={Tone::Motion} />
+                        {tag((t.dash.active)(pipeline.running, pipeline.queued), Tone::Motion)}
                     }
                     if !pipeline.valid {
-                        <Link<Route> {to}><Tag text={t.dash.invalid} tone={Tone::Bad}
-                            title={pipeline.problems.first().map(|problem| AttrValue::from(problem.message.clone()))} /></Link<Route>>
+                        <Link<Route> {to}><span title={pipeline.problems.first().map(|problem| AttrValue::from(problem.message.clone()))}>{tag(t.dash.invalid, Tone::Bad)}</span></Link<Route>>
                     }
                 </h3>
                 if let Some(description) = &pipeline.description {
@@ -86,9 +85,9 @@ pub fn PipelineRow(props: &PipelineRowProps) -> Html {
                     <span class={classes!("fact", environment_tone(pipeline.environment_state).class())}
                         title={pipeline.environment_error.clone()}><i></i>{t.pipeline.environment}{": "}{t.environment(pipeline.environment_state)}</span>
                     if !limits.is_empty() {
-                        <span class="fact"><Glyph icon={Icon::Cpu} />{limits.join(" · ")}</span>
+                        <span class="fact">{glyph(Icon::Cpu)}{limits.join(" · ")}</span>
                     }
-                    {for pipeline.tags.iter().map(|tag| html! { <Tag text={tag.clone()} /> })}
+                    {for pipeline.tags.iter().map(|name| tag(name.clone(), Tone::Quiet))}
                 </p>
             </div>
             <div class="prow-history">

@@ -15,10 +15,10 @@ use crate::providers::dialogs::use_ask;
 use crate::providers::toasts::use_toaster;
 use crate::route::Route;
 use crate::text::use_text;
-use crate::ui::badge::Badge;
+use crate::ui::badge::badge;
 use crate::ui::button::{Button, Look};
 use crate::ui::confirm::Question;
-use crate::ui::icon::{Glyph, Icon};
+use crate::ui::icon::{Icon, glyph};
 use crate::ui::strip::Strip;
 use crate::ui::time::{Ago, Took};
 
@@ -43,7 +43,7 @@ pub fn Problems(props: &TabProps) -> Html {
     let t = use_text();
     html! {
         <section class="card panel problems" data-testid="problems">
-            <h2><Glyph icon={Icon::Alert} />{t.pipeline.problems}</h2>
+            <h2>{glyph(Icon::Alert)}{t.pipeline.problems}</h2>
             <p class="small">{t.pipeline.problem_lead}</p>
             <ul>
                 {for props.pipeline.problems.iter().map(|problem| {
@@ -78,7 +78,7 @@ pub fn Overview(props: &TabProps) -> Html {
                             {for pipeline.latest_runs.iter().take(LATEST).map(|run| html! {
                                 <li key={run.id.clone()}>
                                     <Link<Route> to={Route::Run { id: run.id.clone() }} classes="latest-row">
-                                        <Badge outcome={Outcome::of_summary(run)} />
+                                        {badge(Outcome::of_summary(run), t)}
                                         <span class="right"><Took from={run.started_at} to={run.finished_at} /></span>
                                         <span class="right faint"><Ago at={run.started_at.unwrap_or(run.created_at)} /></span>
                                     </Link<Route>>

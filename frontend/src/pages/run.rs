@@ -15,7 +15,7 @@ use crate::logic::outcome::{Outcome, Tone};
 use crate::route::Route;
 use crate::text::use_text;
 use crate::ui::crumbs::Crumbs;
-use crate::ui::icon::{Glyph, Icon};
+use crate::ui::icon::{Icon, glyph};
 use crate::ui::view::view;
 
 use super::lost::Lost;
@@ -116,7 +116,7 @@ fn RunBody(props: &RunBodyProps) -> Html {
                     <h2 class="sr">{t.run.log}</h2>
                     <RunLog id={run.id.clone()} log_bytes={run.log_bytes} is_final={run.status.is_final()} onend={props.reload.clone()}>
                         <Link<Route> to={Route::RunLog { id: run.id.clone() }} classes={classes!("btn", "btn-small", "btn-icon", "btn-ghost")}>
-                            <Glyph icon={Icon::Expand} /><span class="sr">{t.log.full_page}</span>
+                            {glyph(Icon::Expand)}<span class="sr">{t.log.full_page}</span>
                         </Link<Route>>
                     </RunLog>
                 </div>

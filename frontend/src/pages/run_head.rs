@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use fastflow_shared::{ErrorType, Phase, Run};
+use fastflow_shared::{ErrorType, Phase, Run, WaitsFor};
 use yew::prelude::*;
 use yew_router::prelude::*;
 
@@ -14,10 +14,10 @@ use crate::providers::dialogs::use_ask;
 use crate::providers::toasts::use_toaster;
 use crate::route::Route;
 use crate::text::{Texts, use_text};
-use crate::ui::badge::Disc;
+use crate::ui::badge::disc;
 use crate::ui::button::{Button, Look};
 use crate::ui::confirm::Question;
-use crate::ui::icon::{Glyph, Icon};
+use crate::ui::icon::{Icon, glyph};
 use crate::ui::time::{Ago, Took};
 use crate::ui::timeline::Timeline;
 
@@ -40,6 +40,14 @@ fn sentence(t: &Texts, run: &Run, outcome: Outcome) -> Option<String> {
         Outcome::Queued => {
             run.queue_position.map(|n| if n == 1 { t.run.queue_next.to_owned() } else { (t.run.queue_position)(n) })
         }
+        Outcome::Preparing | Outcome::Starting => run.waits_for.map(|what| {
+            match what {
+                WaitsFor::Installation => t.run.waits_installation,
+                WaitsFor::SharedInstallation => t.run.waits_shared,
+                WaitsFor::Docker => t.run.waits_docker,
+            }
+            .to_owned()
+        }),
         _ => None,
     }
 }
@@ -60,7 +68,7 @@ pub fn RunHead(props: &RunHeadProps) -> Html {
     html! {
         <header class={classes!("run-head", tone.class())} data-testid="run-head" data-status={run.status.as_str()}>
             <div class="run-title">
-                <Disc {outcome} />
+                {disc(outcome)}
                 <div>
                     <h1>{&run.pipeline_name}</h1>
                     <p class="run-verdict" role="status" aria-live="polite">
@@ -92,10 +100,10 @@ pub fn RunHead(props: &RunHeadProps) -> Html {
                 </dd></div>
                 <div><dt>{t.run.attempt}</dt><dd class="num">{(t.run.attempt_of)(run.attempt, run.max_attempts.max(run.attempt))}
                     if let Some(id) = &run.retry_of {
-                        <Link<Route> to={Route::Run { id: id.clone() }} classes="icon-link"><Glyph icon={Icon::ChevronLeft} /><span class="sr">{t.run.previous}</span></Link<Route>>
+                        <Link<Route> to={Route::Run { id: id.clone() }} classes="icon-link">{glyph(Icon::ChevronLeft)}<span class="sr">{t.run.previous}</span></Link<Route>>
                     }
                     if let Some(id) = &run.retried_by {
-                        <Link<Route> to={Route::Run { id: id.clone() }} classes="icon-link"><Glyph icon={Icon::ChevronRight} /><span class="sr">{t.run.next}</span></Link<Route>>
+                        <Link<Route> to={Route::Run { id: id.clone() }} classes="icon-link">{glyph(Icon::ChevronRight)}<span class="sr">{t.run.next}</span></Link<Route>>
                     }
                 </dd></div>
                 if let Some(commit) = &run.commit {

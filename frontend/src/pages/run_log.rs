@@ -14,7 +14,7 @@ use crate::providers::settings::{Settings, use_settings};
 use crate::providers::toasts::use_toaster;
 use crate::route::Route;
 use crate::text::use_text;
-use crate::ui::badge::Badge;
+use crate::ui::badge::badge;
 use crate::ui::button::Button;
 use crate::ui::crumbs::Crumbs;
 use crate::ui::log_view::LogView;
@@ -137,7 +137,7 @@ pub fn RunLogPage(props: &RunProps) -> Html {
         ];
         html! {
             <div class="page log-page">
-                <header class="log-page-head"><Crumbs {above} here={t.run.log} /><Badge outcome={Outcome::of(run)} /></header>
+                <header class="log-page-head"><Crumbs {above} here={t.run.log} />{badge(Outcome::of(run), t)}</header>
                 <h1 class="sr">{(t.run.title)(&run.pipeline_name)}</h1>
                 <RunLog id={run.id.clone()} log_bytes={run.log_bytes} is_final={run.status.is_final()} onend={reload.clone()} />
             </div>

@@ -15,7 +15,7 @@ use crate::hooks::use_load;
 use crate::logic::outcome::Tone;
 use crate::text::use_text;
 use crate::ui::chart::{Chart, Point};
-use crate::ui::icon::{Glyph, Icon};
+use crate::ui::icon::{Icon, glyph};
 use crate::ui::view::view;
 
 /// Milliseconds between two readings.
@@ -79,10 +79,10 @@ pub fn RunMetrics(props: &RunMetricsProps) -> Html {
                 }
             })}
             if run.soft_limit_exceeded {
-                <p class={classes!("hint-line", Tone::Warn.class())}><Glyph icon={Icon::Alert} />{t.run.soft_exceeded}</p>
+                <p class={classes!("hint-line", Tone::Warn.class())}>{glyph(Icon::Alert)}{t.run.soft_exceeded}</p>
             }
             if run.cpu_throttled {
-                <p class={classes!("hint-line", Tone::Warn.class())}><Glyph icon={Icon::Alert} />{t.run.throttled}</p>
+                <p class={classes!("hint-line", Tone::Warn.class())}>{glyph(Icon::Alert)}{t.run.throttled}</p>
             }
         </section>
     }

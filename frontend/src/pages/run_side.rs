@@ -12,8 +12,8 @@ use crate::hooks::use_load;
 use crate::logic::outcome::Tone;
 use crate::logic::time::clock;
 use crate::text::{Texts, use_text};
-use crate::ui::badge::Tag;
-use crate::ui::icon::{Glyph, Icon};
+use crate::ui::badge::tag;
+use crate::ui::icon::{Icon, glyph};
 
 /// Milliseconds between two looks at a run's health.
 const HEALTH_EVERY: u32 = 15_000;
@@ -63,10 +63,10 @@ fn Health(props: &RunSideProps) -> Html {
     html! {
         <>
             if let Some(seconds) = silent {
-                <p class="hint-line tone-warn" role="status"><Glyph icon={Icon::Clock} />{t.run.silent}{" "}{clock(seconds)}</p>
+                <p class="hint-line tone-warn" role="status">{glyph(Icon::Clock)}{t.run.silent}{" "}{clock(seconds)}</p>
             }
             if unwell {
-                <p class="hint-line tone-bad" role="status"><Glyph icon={Icon::Alert} />{t.status.unhealthy}
+                <p class="hint-line tone-bad" role="status">{glyph(Icon::Alert)}{t.status.unhealthy}
                     {health.container_health.as_ref().map(|text| format!(": {text}"))}</p>
             }
         </>
@@ -123,7 +123,7 @@ pub fn RunSide(props: &RunSideProps) -> Html {
                     <ul class="names">
                         {for run.env_names.iter().map(|name| {
                             let (text, tone) = source(t, &name.source);
-                            html! { <li><code>{&name.name}</code><Tag {text} {tone} /></li> }
+                            html! { <li><code>{&name.name}</code>{tag(text, tone)}</li> }
                         })}
                     </ul>
                 </section>

@@ -10,7 +10,7 @@ use crate::logic::format::short_id;
 use crate::logic::outcome::{Outcome, Tone};
 use crate::route::Route;
 use crate::text::use_text;
-use crate::ui::badge::Badge;
+use crate::ui::badge::badge;
 use crate::ui::time::{Ago, Took};
 
 /// Props of [`RunTable`].
@@ -81,7 +81,7 @@ fn RunRow(props: &RunRowProps) -> Html {
     html! {
         <tr class="run-row" {onclick} data-testid="run-row" data-status={run.status.as_str()}>
             <td class="run-state">
-                <Link<Route> {to} classes="run-link"><Badge {outcome} /></Link<Route>>
+                <Link<Route> {to} classes="run-link">{badge(outcome, t)}</Link<Route>>
                 if let Some(cause) = cause {
                     <span class="run-cause" title={cause.clone()}>{cause.clone()}</span>
                 }

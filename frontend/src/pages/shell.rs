@@ -10,8 +10,8 @@ use crate::providers::session::{Session, use_session};
 use crate::providers::settings::{ProviderProps, Settings, Theme, use_settings};
 use crate::route::Route;
 use crate::text::{Language, Texts, use_text};
-use crate::ui::icon::{Glyph, Icon};
-use crate::ui::mark::Mark;
+use crate::ui::icon::{Icon, glyph};
+use crate::ui::mark::mark;
 use crate::ui::menu::{Menu, MenuButton};
 
 use super::palette::{Overlay, Overlays};
@@ -55,16 +55,16 @@ pub fn Shell(props: &ProviderProps) -> Html {
             <a class="skip" href="#main">{t.nav.skip}</a>
             <div class="shell">
                 <header class="side">
-                    <Link<Route> to={Route::Dashboard} classes="side-mark"><Mark /></Link<Route>>
+                    <Link<Route> to={Route::Dashboard} classes="side-mark">{mark(true)}</Link<Route>>
                     <button type="button" class="side-search" onclick={search} aria-label={t.nav.search} data-testid="open-palette">
-                        <Glyph icon={Icon::Search} /><span>{t.nav.search}</span><kbd>{"Ctrl K"}</kbd>
+                        {glyph(Icon::Search)}<span>{t.nav.search}</span><kbd>{"Ctrl K"}</kbd>
                     </button>
                     <nav class="side-nav" aria-label={t.nav.main}>
                         {for pages(t).into_iter().map(|(text, icon, to)| {
                             let now = belongs(&to, &here);
                             html! {
                                 <Link<Route> {to} classes={classes!("side-link", now.then_some("is-here"))}>
-                                    <Glyph {icon} /><span>{text}</span>
+                                    {glyph(icon)}<span>{text}</span>
                                 </Link<Route>>
                             }
                         })}
@@ -130,7 +130,7 @@ fn Account(props: &AccountProps) -> Html {
             <Preferences />
             <hr />
             <MenuButton text={t.nav.help} icon={Icon::Keyboard} onclick={props.onhelp.clone()} />
-            <a class="menu-item" href="/docs" target="_blank" rel="noopener"><Glyph icon={Icon::Book} /><span>{t.nav.api_docs}</span></a>
+            <a class="menu-item" href="/docs" target="_blank" rel="noopener">{glyph(Icon::Book)}<span>{t.nav.api_docs}</span></a>
             <MenuButton text={t.nav.sign_out} icon={Icon::SignOut} testid="sign-out" onclick={sign_out} />
         </Menu>
     }
@@ -156,7 +156,7 @@ pub fn Preferences() -> Html {
                         <button type="button" title={text} aria-label={text} aria-pressed={if on { "true" } else { "false" }}
                             data-testid={format!("theme-{}", theme.name())}
                             onclick={Callback::from(move |_: MouseEvent| handle.set.emit(Settings { theme, ..handle.now }))}>
-                            <Glyph {icon} />
+                            {glyph(icon)}
                         </button>
                     }
                 })}

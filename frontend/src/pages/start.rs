@@ -15,7 +15,7 @@ use crate::text::use_text;
 use crate::ui::button::{Button, Look};
 use crate::ui::dialog::Dialog;
 use crate::ui::field::typed;
-use crate::ui::icon::{Glyph, Icon};
+use crate::ui::icon::{Icon, glyph};
 use crate::ui::view::FaultNotice;
 
 /// Starts a pipeline at once; the message leads to its run.
@@ -167,7 +167,7 @@ pub fn StartDialog(props: &StartDialogProps) -> Html {
                     })}
                 </div>
                 <Button text={t.start.add_row} icon={Icon::Plus} look={Look::Ghost} small=true onclick={add} />
-                <p class="field-hint pair-hint"><Glyph icon={Icon::Lock} />{t.start.secret_values}{": "}{t.start.secret_hint}</p>
+                <p class="field-hint pair-hint">{glyph(Icon::Lock)}{t.start.secret_values}{": "}{t.start.secret_hint}</p>
                 if let Some(fault) = &action.fault {
                     <FaultNotice fault={fault.clone()} />
                 }

@@ -10,7 +10,7 @@ use crate::hooks::{TabState, use_live, use_load, use_tab};
 use crate::logic::format::short_commit;
 use crate::logic::outcome::Tone;
 use crate::text::{Texts, use_text};
-use crate::ui::icon::{Glyph, Icon};
+use crate::ui::icon::{Icon, glyph};
 use crate::ui::time::Ago;
 use crate::ui::view::{Empty, view};
 
@@ -52,7 +52,7 @@ pub fn System() -> Html {
             {view(&ready.load, 2, &ready.reload, |ready| html! {
                 <section class="card panel" data-testid="readiness" data-ready={ready.ready.to_string()}>
                     <h2 class={classes!("verdict", if ready.ready { Tone::Good.class() } else { Tone::Bad.class() })}>
-                        <span class="disc"><Glyph icon={if ready.ready { Icon::Check } else { Icon::Cross }} /></span>
+                        <span class="disc">{glyph(if ready.ready { Icon::Check } else { Icon::Cross })}</span>
                         {if ready.ready { t.system.ready } else { t.system.not_ready }}
                     </h2>
                     <ul class="checks">
@@ -60,7 +60,7 @@ pub fn System() -> Html {
                             let tone = if check.ok { Tone::Good } else { Tone::Bad };
                             html! {
                                 <li class={tone.class()}>
-                                    <span class="disc"><Glyph icon={if check.ok { Icon::Check } else { Icon::Cross }} /></span>
+                                    <span class="disc">{glyph(if check.ok { Icon::Check } else { Icon::Cross })}</span>
                                     <strong>{check_name(t, check)}</strong><span class="faint">{&check.detail}</span>
                                 </li>
                             }
@@ -87,7 +87,7 @@ pub fn System() -> Html {
                     {view(&sync.load, 3, &sync.reload, |sync| html! {
                         <>
                             if let Some(error) = &sync.last_error {
-                                <div class="notice tone-bad" role="alert"><Glyph icon={Icon::Alert} /><span>{error}</span></div>
+                                <div class="notice tone-bad" role="alert">{glyph(Icon::Alert)}<span>{error}</span></div>
                             }
                             <dl class="facts">
                                 <div><dt>{t.system.source}</dt><dd>{if sync.source == "folder" { t.dash.folder.to_owned() } else { sync.source.clone() }}</dd></div>
@@ -143,7 +143,7 @@ fn ChoreRow(props: &ChoreRowProps) -> Html {
         <tr>
             <td><strong>{&chore.name}</strong><p class="faint small">{&chore.description}</p></td>
             <td>{match (&chore.last_error, &chore.last_result) {
-                (Some(error), _) => html! { <span class="field-wrong"><Glyph icon={Icon::Alert} />{" "}{error}</span> },
+                (Some(error), _) => html! { <span class="field-wrong">{glyph(Icon::Alert)}{" "}{error}</span> },
                 (None, Some(result)) => html! { {result} },
                 (None, None) => html! { <span class="faint">{t.system.never}</span> },
             }}</td>

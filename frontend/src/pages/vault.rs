@@ -12,7 +12,7 @@ use crate::providers::toasts::use_toaster;
 use crate::text::use_text;
 use crate::ui::button::{Button, Look};
 use crate::ui::confirm::Question;
-use crate::ui::icon::{Glyph, Icon};
+use crate::ui::icon::{Icon, glyph};
 use crate::ui::time::Ago;
 use crate::ui::view::{Empty, view};
 
@@ -109,7 +109,7 @@ fn List(props: &ListProps) -> Html {
                                 <td>{if entry.is_secret { t.vault.secret } else { t.vault.parameter }}</td>
                                 <td class="vault-value">
                                     if entry.is_secret {
-                                        <span class="faint"><Glyph icon={Icon::Lock} />{t.vault.hidden}</span>
+                                        <span class="faint">{glyph(Icon::Lock)}{t.vault.hidden}</span>
                                     } else {
                                         <code title={entry.value.clone()}>{entry.value.clone()}</code>
                                     }

@@ -2,16 +2,9 @@
 
 use yew::prelude::*;
 
-use super::icon::{Glyph, Icon};
+use super::icon::{Icon, glyph};
 use crate::logic::outcome::{Outcome, Tone};
-use crate::text::use_text;
-
-/// Props of the badges.
-#[derive(Properties, PartialEq)]
-pub struct OutcomeProps {
-    /// What to show.
-    pub outcome: Outcome,
-}
+use crate::text::Texts;
 
 /// Icon of an outcome.
 #[must_use]
@@ -29,50 +22,31 @@ pub const fn icon(outcome: Outcome) -> Icon {
 }
 
 /// The disc with the icon; it turns while something moves.
-#[component]
-pub fn Disc(props: &OutcomeProps) -> Html {
-    let tone = props.outcome.tone();
+pub fn disc(outcome: Outcome) -> Html {
+    let tone = outcome.tone();
     if tone == Tone::Motion {
         return html! {
             <svg class={classes!("disc", "disc-motion", tone.class())} viewBox="0 0 20 20" aria-hidden="true" focusable="false">
-                <circle class="disc-track" cx="10" cy="10" r="7.500" />
-                <path class="disc-arc" d="M10 2.500A7.500 7.500 0 0 1 17.500 10" />
+                <circle class="disc-track" cx="10" cy="10" r="7.5" />
+                <path class="disc-arc" d="M10 2.5A7.5 7.5 0 0 1 17.5 10" />
                 <circle class="disc-core" cx="10" cy="10" r="3" />
             </svg>
         };
     }
-    html! {
-        <span class={classes!("disc", tone.class())}><Glyph icon={icon(props.outcome)} /></span>
-    }
+    html! { <span class={classes!("disc", tone.class())}>{glyph(icon(outcome))}</span> }
 }
 
 /// The disc and the word.
-#[component]
-pub fn Badge(props: &OutcomeProps) -> Html {
-    let t = use_text();
+pub fn badge(outcome: Outcome, t: &'static Texts) -> Html {
     html! {
-        <span class={classes!("badge", props.outcome.tone().class())} data-testid="status">
-            <Disc outcome={props.outcome} />
-            <span>{t.outcome(props.outcome)}</span>
+        <span class={classes!("badge", outcome.tone().class())} data-testid="status">
+            {disc(outcome)}
+            <span>{t.outcome(outcome)}</span>
         </span>
     }
 }
 
-/// Props of [`Tag`].
-#[derive(Properties, PartialEq)]
-pub struct TagProps {
-    /// Its text.
-    pub text: AttrValue,
-    /// Its colour.
-    #[prop_or(Tone::Quiet)]
-    pub tone: Tone,
-    /// Says more on hover.
-    #[prop_or_default]
-    pub title: Option<AttrValue>,
-}
-
 /// A small word in a box.
-#[component]
-pub fn Tag(props: &TagProps) -> Html {
-    html! { <span class={classes!("tag", props.tone.class())} title={props.title.clone()}>{&props.text}</span> }
+pub fn tag(text: impl Into<AttrValue>, tone: Tone) -> Html {
+    html! { <span class={classes!("tag", tone.class())}>{text.into()}</span> }
 }

@@ -2,7 +2,7 @@
 
 use yew::prelude::*;
 
-use super::icon::{Glyph, Icon};
+use super::icon::{Icon, glyph};
 
 /// How a button looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -95,7 +95,7 @@ pub fn Button(props: &ButtonProps) -> Html {
             onclick={if props.submit { Callback::noop() } else { onclick }}
         >
             if let Some(icon) = props.icon {
-                <Glyph {icon} />
+                {glyph(icon)}
             }
             if !props.icon_only {
                 <span>{&props.text}</span>

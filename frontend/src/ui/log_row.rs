@@ -5,7 +5,7 @@ use std::rc::Rc;
 use fastflow_shared::LogSource;
 use yew::prelude::*;
 
-use super::icon::{Glyph, Icon};
+use super::icon::{Icon, glyph};
 use crate::logic::log_model::{Kind, Row};
 use crate::logic::log_search::{cut, ranges};
 use crate::text::use_text;
@@ -48,7 +48,7 @@ pub fn LogRow(props: &LogRowProps) -> Html {
     if let Kind::Skipped(gap) = &row.kind {
         return html! {
             <div class="ln ln-gap" data-seq={seq} data-testid="log-skipped">
-                <Glyph icon={Icon::Skip} />
+                {glyph(Icon::Skip)}
                 <span>{(t.log.skipped)(&t.number(gap.lines))}{" "}<a href={props.download.clone()} download="">{t.common.download}</a></span>
             </div>
         };

@@ -4,7 +4,7 @@ use yew::prelude::*;
 
 use super::button::{Button, Look};
 use super::field::typed;
-use super::icon::{Glyph, Icon};
+use super::icon::{Icon, glyph};
 use super::menu::Menu;
 use crate::text::use_text;
 
@@ -60,7 +60,7 @@ pub fn LogTools(props: &LogToolsProps) -> Html {
     html! {
         <div class="log-tools" role="toolbar" aria-label={t.log.options}>
             <div class="log-search" role="search">
-                <Glyph icon={Icon::Search} />
+                {glyph(Icon::Search)}
                 <input id={SEARCH_ID} type="search" class="bare" placeholder={t.log.search} aria-label={t.log.search}
                     value={props.needle.clone()} oninput={props.onsearch.reform(|event: InputEvent| typed(&event))} {onkeydown}
                     autocomplete="off" spellcheck="false" data-testid="log-search" />
@@ -82,7 +82,7 @@ pub fn LogTools(props: &LogToolsProps) -> Html {
                 <Button text={t.log.copy} icon={Icon::Copy} icon_only=true small=true look={Look::Ghost}
                     testid="log-copy" onclick={props.oncopy.clone()} />
                 <Menu label={t.log.download} class="btn btn-ghost btn-small btn-icon" testid="log-download"
-                    button={html! { <Glyph icon={Icon::Download} /> }}>
+                    button={html! { {glyph(Icon::Download)} }}>
                     <a class="menu-item" href={props.download.clone()} download="" data-testid="log-download-plain">{t.log.download_plain}</a>
                     <a class="menu-item" href={props.download_stamped.clone()} download="">{t.log.download_stamped}</a>
                 </Menu>

@@ -7,7 +7,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement};
 use yew::prelude::*;
 
-use super::icon::{Glyph, Icon};
+use super::icon::{Icon, glyph};
 use super::log_row::LogRow;
 use super::log_tools::{LogTools, SEARCH_ID};
 use crate::browser;
@@ -202,10 +202,10 @@ pub fn LogView(props: &LogViewProps) -> Html {
             {props.notice.clone()}
             <div class="log-frame">
                 // Not aria-live: a flood read aloud helps nobody. The region can be focused and read.
-                <div ref={scroller} class={classes!("log-scroll", (!props.wrap).then_some("no-wrap"))} tabindex="0" role="region"
+                <div ref={scroller} class={classes!("log-scroll", (!props.wrap).then_some("no-wrap"))} tabindex="0" role="group"
                     aria-label={t.log.label} {onscroll} data-testid="log-lines">
                     if evicted > 0 && range.start == 0 {
-                        <div class="ln ln-gap"><Glyph icon={Icon::Skip} />
+                        <div class="ln ln-gap">{glyph(Icon::Skip)}
                             <span>{(t.log.evicted)(&t.number(evicted))}{" "}<a href={props.download.clone()} download="">{t.common.download}</a></span>
                         </div>
                     }
@@ -220,7 +220,7 @@ pub fn LogView(props: &LogViewProps) -> Html {
                 </div>
                 if !following {
                     <button type="button" class="log-jump" onclick={jump.reform(|_| ())} data-testid="log-jump">
-                        <Glyph icon={Icon::ArrowDown} />{t.log.jump}
+                        {glyph(Icon::ArrowDown)}{t.log.jump}
                     </button>
                 }
             </div>

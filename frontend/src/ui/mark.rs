@@ -2,25 +2,16 @@
 
 use yew::prelude::*;
 
-/// Props of [`Mark`].
-#[derive(Properties, PartialEq)]
-pub struct MarkProps {
-    /// Whether the name stands beside it.
-    #[prop_or(true)]
-    pub named: bool,
-}
-
-/// The mark, with the name.
-#[component]
-pub fn Mark(props: &MarkProps) -> Html {
+/// The mark, with or without the name.
+pub fn mark(named: bool) -> Html {
     html! {
         <span class="mark">
             <svg viewBox="0 0 24 24" aria-hidden="true" focusable="false">
-                <path class="mark-ink" d="M8.200 4H22l-1.400 4H6.800z" />
-                <path class="mark-flow" d="M4.700 10h11.300l-1.400 4H3.300z" />
-                <path class="mark-ink" d="M3.400 16h6.800l-1.400 4H2z" />
+                <path class="mark-ink" d="M8.2 4H22l-1.4 4H6.8z" />
+                <path class="mark-flow" d="M4.7 10h11.3l-1.4 4H3.3z" />
+                <path class="mark-ink" d="M3.4 16h6.8l-1.4 4H2z" />
             </svg>
-            if props.named {
+            if named {
                 <span class="mark-name">{"Fast-Flow"}</span>
             }
         </span>

@@ -4,7 +4,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, Node};
 use yew::prelude::*;
 
-use super::icon::{Glyph, Icon};
+use super::icon::{Icon, glyph, glyph_with};
 
 /// Props of [`Menu`].
 #[derive(Properties, PartialEq)]
@@ -110,11 +110,11 @@ pub fn MenuButton(props: &MenuButtonProps) -> Html {
         <button type="button" class="menu-item" aria-current={props.chosen.then_some("true")} data-testid={props.testid.clone()}
             onclick={props.onclick.reform(|_| ())}>
             if let Some(icon) = props.icon {
-                <Glyph {icon} />
+                {glyph(icon)}
             }
             <span>{&props.text}</span>
             if props.chosen {
-                <Glyph icon={Icon::Check} class="menu-check" />
+                {glyph_with(Icon::Check, "menu-check")}
             }
         </button>
     }

@@ -5,7 +5,7 @@ use yew::prelude::*;
 use yew_router::prelude::*;
 
 use super::button::{Button, Look};
-use super::icon::{Glyph, Icon};
+use super::icon::{Icon, glyph};
 use crate::route::Route;
 use crate::text::use_text;
 
@@ -76,7 +76,7 @@ fn Item(props: &ItemProps) -> Html {
     html! {
         <div class={classes!("toast", tone)} role={if bad { "alert" } else { "status" }} data-testid={if bad { "toast-bad" } else { "toast" }}
             onmouseenter={Callback::from(move |_: MouseEvent| hold.set(true))} onmouseleave={Callback::from(move |_: MouseEvent| release.set(false))}>
-            <span class={classes!("disc", tone)}><Glyph icon={if bad { Icon::Cross } else { Icon::Check }} /></span>
+            <span class={classes!("disc", tone)}>{glyph(if bad { Icon::Cross } else { Icon::Check })}</span>
             <div class="toast-body">
                 <strong>{&toast.title}</strong>
                 if !toast.detail.is_empty() {

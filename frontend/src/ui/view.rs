@@ -6,8 +6,8 @@ use gloo_timers::callback::Timeout;
 use yew::prelude::*;
 
 use super::button::Button;
-use super::icon::{Glyph, Icon};
-use super::mark::Mark;
+use super::icon::{Icon, glyph};
+use super::mark::mark;
 use crate::logic::fault::Fault;
 use crate::logic::load::Load;
 use crate::text::use_text;
@@ -63,7 +63,7 @@ pub fn Skeleton(props: &SkeletonProps) -> Html {
 pub fn Splash() -> Html {
     let show = use_patience();
     html! {
-        <div class={classes!("splash", show.then_some("is-shown"))}><Mark named={false} /></div>
+        <div class={classes!("splash", show.then_some("is-shown"))}>{mark(false)}</div>
     }
 }
 
@@ -82,7 +82,7 @@ pub fn FaultPanel(props: &FaultProps) -> Html {
     let t = use_text();
     html! {
         <div class="empty empty-bad" role="alert" data-testid="fault">
-            <Glyph icon={Icon::Alert} />
+            {glyph(Icon::Alert)}
             <h2>{t.fault_title(&props.fault)}</h2>
             <p>{t.fault_advice(&props.fault)}</p>
             <Button text={t.common.retry} icon={Icon::Refresh} onclick={props.onretry.clone()} />
@@ -109,7 +109,7 @@ pub fn FaultNotice(props: &FaultNoticeProps) -> Html {
     let t = use_text();
     html! {
         <div class="notice tone-bad" role="alert" data-testid={props.testid.clone()}>
-            <Glyph icon={Icon::Alert} />
+            {glyph(Icon::Alert)}
             <span><strong>{t.fault_title(&props.fault)}</strong>{". "}{t.fault_advice(&props.fault)}</span>
         </div>
     }
@@ -120,7 +120,7 @@ fn StaleNotice(props: &FaultProps) -> Html {
     let t = use_text();
     html! {
         <div class="notice tone-warn" role="status" title={t.fault_advice(&props.fault)}>
-            <Glyph icon={Icon::Alert} />
+            {glyph(Icon::Alert)}
             <span>{t.fault_title(&props.fault)}{". "}{t.common.stale}</span>
             <Button text={t.common.retry} small=true onclick={props.onretry.clone()} />
         </div>
@@ -147,7 +147,7 @@ pub struct EmptyProps {
 pub fn Empty(props: &EmptyProps) -> Html {
     html! {
         <div class="empty" data-testid="empty">
-            <Glyph icon={props.icon} />
+            {glyph(props.icon)}
             <h2>{&props.title}</h2>
             if !props.hint.is_empty() {
                 <p>{&props.hint}</p>

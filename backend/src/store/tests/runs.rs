@@ -178,6 +178,19 @@ async fn ids_and_firings_are_unique_and_unknown_runs_are_told() {
 }
 
 #[tokio::test]
+async fn an_attempt_by_hand_is_linked_both_ways() {
+    on_both(async |store| {
+        store.insert_run(&new_run("a", "etl", 1)).await.expect("inserted");
+        for (id, at) in [("b", 2), ("c", 3)] {
+            let again = NewRun { attempt: 2, retry_of: Some("a".into()), ..new_run(id, "etl", at) };
+            store.insert_run(&again).await.expect("inserted");
+        }
+        assert_eq!(store.run("a").await.expect("there").retried_by.as_deref(), Some("b"));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn absent_measurements_leave_what_is_stored() {
     on_both(async |store| {
         store.insert_run(&new_run("a", "etl", 1)).await.expect("inserted");
