@@ -13,7 +13,6 @@ use crate::domain::clock::{Millis, SharedClock};
 use crate::engine::Engine;
 use crate::environments::{EnvironmentError, Environments, Inputs};
 use crate::runs::Runs;
-use crate::schedule::{Schedule, ScheduleError};
 use crate::store::Store;
 
 /// How code is synced.
@@ -31,9 +30,6 @@ pub enum SyncError {
     /// The folder or the database.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
-    /// The jobs of the repository.
-    #[error(transparent)]
-    Schedule(#[from] ScheduleError),
 }
 
 /// What is known of a pipeline's environment.
@@ -58,7 +54,6 @@ struct Inner {
     environments: Environments,
     engine: Arc<dyn Engine>,
     runs: Runs,
-    schedule: Schedule,
     store: Store,
     clock: SharedClock,
     readiness: RwLock<BTreeMap<String, Readiness>>,
@@ -75,8 +70,6 @@ pub struct Rooms {
     pub engine: Arc<dyn Engine>,
     /// To tell everybody.
     pub runs: Runs,
-    /// Jobs that stand in the repository.
-    pub schedule: Schedule,
     /// The database.
     pub store: Store,
     /// Time.
@@ -87,7 +80,7 @@ impl Sync {
     /// Nothing is looked at yet.
     #[must_use]
     pub fn new(options: Options, rooms: Rooms) -> Self {
-        let Rooms { catalog, environments, engine, runs, schedule, store, clock } = rooms;
+        let Rooms { catalog, environments, engine, runs, store, clock } = rooms;
         Self {
             inner: Arc::new(Inner {
                 options,
@@ -95,7 +88,6 @@ impl Sync {
                 environments,
                 engine,
                 runs,
-                schedule,
                 store,
                 clock,
                 readiness: RwLock::default(),
@@ -104,7 +96,8 @@ impl Sync {
         }
     }
 
-    /// Looks at the code, adopts its jobs, and prepares what changed in the background.
+    /// Looks at the code, and prepares what changed in the background. Jobs are none of its business: `schedule` looks at the
+    /// same list of pipelines by itself.
     ///
     /// # Errors
     /// [`SyncError`]; what was live stays live.
@@ -112,7 +105,6 @@ impl Sync {
         let first = self.inner.catalog.snapshot().read_at.is_none();
         let changes = self.inner.catalog.refresh().await?;
         if first || !changes.is_empty() {
-            self.inner.schedule.adopt_repository_jobs().await?;
             let event = LiveEvent { kind: "sync".into(), id: String::new(), pipeline_name: None, status: None };
             self.inner.runs.announce(event);
             let this = self.clone();
