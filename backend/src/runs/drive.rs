@@ -263,11 +263,8 @@ impl Driver {
     fn spec(&self, image: &Image, prepared: &Prepared, workspace: &Workspace) -> ContainerSpec {
         let options = &self.runs.inner.options;
         let bind = |source: PathBuf, target: &str, read_only| Mount::Bind { source, target: target.into(), read_only };
-        let mut mounts = vec![
-            bind(workspace.app(), APP, false),
-            bind(workspace.tmp(), TMP, false),
-            bind(prepared.folder.clone(), &prepared.target(), true),
-        ];
+        let mut mounts = vec![bind(workspace.app(), APP, false), bind(workspace.tmp(), TMP, false)];
+        mounts.extend(prepared.mounts().into_iter().map(|(folder, target)| bind(folder, &target, true)));
         if let Some(bundle) = &options.ca_bundle {
             mounts.push(bind(bundle.clone(), CA_MOUNT, true));
         }
