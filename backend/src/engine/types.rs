@@ -103,6 +103,17 @@ pub struct ContainerSpec {
 }
 
 impl ContainerSpec {
+    /// Docker gives a container with an empty name one of its own choice, and nobody would find it by name again.
+    pub(super) fn check(&self) -> Result<()> {
+        let mut name = self.name.bytes();
+        let begins = name.next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+        let goes_on = name.len() > 0 && name.all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
+        if !(begins && goes_on) {
+            return Err(EngineError::Invalid { message: format!("{:?} is not a name for a container", self.name) });
+        }
+        self.limits.check()
+    }
+
     /// The labels by which an instance finds its containers again.
     pub(super) fn labels(&self, instance: &str) -> BTreeMap<String, String> {
         let mut labels = BTreeMap::from([

