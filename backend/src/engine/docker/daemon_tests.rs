@@ -28,16 +28,18 @@ impl Daemon {
 
     fn spawn(folder: &std::path::Path, live_restore: bool) -> std::process::Child {
         let at = |name: &str| folder.join(name).display().to_string();
-        let mut command = Command::new("dockerd");
+        // In a network namespace of its own: a second daemon removes the first one's bridge, even when told to use none.
+        let mut command = Command::new("unshare");
         command
-            .args(["-H", &format!("unix://{}", at("socket")), "--data-root", &at("data"), "--exec-root", &at("exec")])
+            .args(["--net", "dockerd", "-H", &format!("unix://{}", at("socket"))])
+            .args(["--data-root", &at("data"), "--exec-root", &at("exec")])
             .args(["-p", &at("pid"), "--bridge", "none", "--iptables=false", "--ip6tables=false"])
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         if live_restore {
             command.arg("--live-restore");
         }
-        command.spawn().expect("dockerd, and root")
+        command.spawn().expect("unshare, dockerd, and root")
     }
 
     fn host(&self) -> String {

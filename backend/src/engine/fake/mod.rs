@@ -12,6 +12,7 @@ mod container;
 mod controls;
 mod engine;
 mod job;
+mod log;
 pub mod program;
 #[cfg(test)]
 mod tests;
