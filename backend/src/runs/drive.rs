@@ -80,7 +80,7 @@ impl Driver {
     }
 
     /// From the queue to the end.
-    pub async fn from_the_beginning(self, place: Option<Place>) {
+    pub async fn drive_from_the_beginning(self, place: Option<Place>) {
         let mut place = place;
         match self.begin(&mut place).await {
             Ok(begun) => self.follow_to_the_end(begun).await,
