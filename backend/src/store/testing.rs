@@ -1,5 +1,6 @@
 //! Runs a test on SQLite and on PostgreSQL, each with an empty database of its own.
 
+use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
@@ -41,6 +42,36 @@ pub(crate) async fn sqlite() -> (Store, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let store = Store::open(&Options::sqlite(folder.path().join("test.db"))).await.expect("SQLite opens");
     (store, folder)
+}
+
+thread_local! {
+    static HOLDS_TIME: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From now on, tokio's paused time stands still on this thread while a call of a store is under way: a database works in
+/// real time, and hours of the test's time would pass meanwhile.
+pub(crate) fn calls_take_no_time() {
+    HOLDS_TIME.set(true);
+}
+
+/// While it is held, tokio's paused time does not move by itself.
+pub(crate) struct Still {
+    _over: Option<std::sync::mpsc::Sender<()>>,
+}
+
+/// Holds paused time, if this thread wants it so.
+pub(super) fn hold_time() -> Still {
+    if HOLDS_TIME.get() { still() } else { Still { _over: None } }
+}
+
+/// Holds paused time.
+pub(crate) fn still() -> Still {
+    let (over, wait) = std::sync::mpsc::channel::<()>();
+    // Tokio's paused time does not move while a blocking task works.
+    tokio::task::spawn_blocking(move || {
+        let _ = wait.recv();
+    });
+    Still { _over: Some(over) }
 }
 
 async fn on_one(options: &Options, test: &impl AsyncFn(Store)) {

@@ -76,6 +76,8 @@ impl DerefMut for WriteTx<'_> {
 impl Store {
     /// Runs one whole call with the deadline. What it holds (transaction, connection) is given back when time is up.
     pub(super) async fn within<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        #[cfg(test)]
+        let _still = super::testing::hold_time();
         tokio::time::timeout(self.deadline, call).await.unwrap_or_else(|_| Err(StoreError::too_slow(self.deadline)))
     }
 

@@ -1,5 +1,6 @@
 //! One fake container: a task that follows its program, and the state that all handles see.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, watch};
 
 use super::super::{
-    ContainerId, ContainerSpec, ContainerState, Frame, Health, Job, Limits, Source, Status, StoredFrame, launcher,
+    ContainerId, ContainerSpec, ContainerState, Frame, Health, Job, Limits, Mount, Source, Status, StoredFrame, launcher,
 };
 use super::job;
 use super::log::Log;
@@ -205,9 +206,14 @@ impl Container {
         });
     }
 
-    /// Breaks all attached streams, as a daemon does that goes away.
+    /// Breaks all attached streams, and the way to stdin, as a daemon does that goes away.
     pub fn hang_up(&self) {
-        self.change(|inner| inner.listeners.clear());
+        self.change(|inner| {
+            inner.listeners.clear();
+            if inner.attached {
+                inner.input_open = false;
+            }
+        });
     }
 
     /// A new listener to the output from now on.
@@ -228,8 +234,15 @@ impl Container {
         self.change(|inner| !std::mem::replace(&mut inner.attached, true))
     }
 
-    pub fn write_input(&self, bytes: &[u8]) {
-        self.change(|inner| inner.input.extend_from_slice(bytes));
+    /// False when nobody is there to take it.
+    pub fn write_input(&self, bytes: &[u8]) -> bool {
+        self.change(|inner| {
+            let open = inner.input_open && !inner.removed && !inner.status.has_ended();
+            if open {
+                inner.input.extend_from_slice(bytes);
+            }
+            open
+        })
     }
 
     pub fn close_input(&self) {
@@ -365,6 +378,12 @@ impl Container {
                         value.map_or_else(|| format!("{name} unset\n"), |(_, value)| format!("{name}={value}\n"));
                     self.print(Source::Stdout, line.into()).await;
                 }
+                Step::File(path, text) => {
+                    if let Err(complaint) = self.write(&path, &text, job) {
+                        self.print(Source::Stderr, format!("{complaint}\n").into()).await;
+                        return End { code: 1, oom: false };
+                    }
+                }
                 Step::Sleep(time) => tokio::time::sleep(time).await,
                 Step::OnTerm(reaction) => self.change(|inner| inner.on_term = reaction),
                 Step::Health(health) => self.set_health(health),
@@ -379,6 +398,27 @@ impl Container {
             }
         }
         End { code: 0, oom: false }
+    }
+
+    /// Writes a file where the container sees `path`, through its mounts.
+    fn write(&self, path: &str, text: &str, job: &Job) -> Result<(), String> {
+        let absolute = match path.strip_prefix('$').and_then(|path| path.split_once('/')) {
+            None => path.to_owned(),
+            Some((name, rest)) => {
+                let value = job.env.iter().rev().find(|(known, _)| known == name);
+                let (_, value) = value.ok_or_else(|| format!("{name} unset"))?;
+                format!("{value}/{rest}")
+            }
+        };
+        let on_host = self.spec.mounts.iter().find_map(|mount| match mount {
+            Mount::Bind { source, target, read_only: false } => Some(source.join(Path::new(&absolute).strip_prefix(target).ok()?)),
+            _ => None,
+        });
+        let on_host = on_host.ok_or_else(|| format!("{absolute}: Read-only file system"))?;
+        let folder = on_host.parent().unwrap_or(&on_host);
+        std::fs::create_dir_all(folder)
+            .and_then(|()| std::fs::write(&on_host, text))
+            .map_err(|error| format!("{absolute}: {error}"))
     }
 
     /// Output goes to Docker's log and to everybody attached at this very moment.

@@ -112,6 +112,10 @@ impl Controls {
         self.down.send_replace(down);
     }
 
+    pub fn is_down(&self) -> bool {
+        *self.down.borrow()
+    }
+
     pub async fn until_up(&self) {
         let mut down = self.down.subscribe();
         let _ = down.wait_for(|down| !down).await;
@@ -131,7 +135,7 @@ impl Controls {
         // A wait outlives the daemon's absence by contract; the others say that it is away.
         if call == Call::Wait {
             self.until_up().await;
-        } else if *self.down.borrow() {
+        } else if self.is_down() {
             return Err(unavailable("the fake Docker is down"));
         }
         match self.plan().failures.get_mut(&call).and_then(VecDeque::pop_front) {

@@ -242,10 +242,12 @@ impl Engine for FakeEngine {
     async fn stats(&self, id: &ContainerId) -> Result<StatsStream> {
         self.call(Call::Stats, async {
             let container = self.get(id)?;
-            let stream: StatsStream = Box::pin(stream::unfold(container, |container| async {
+            let docker = self.docker.clone();
+            let stream: StatsStream = Box::pin(stream::unfold((container, docker), |(container, docker)| async {
                 tokio::time::sleep(Duration::from_secs(1)).await;
-                let state = container.state();
-                state.status.is_running().then(|| (Ok(sample(&container)), container))
+                // A daemon that goes away breaks this stream like any other.
+                let goes_on = container.state().status.is_running() && !docker.world.controls.is_down();
+                goes_on.then(|| (Ok(sample(&container)), (container, docker)))
             }));
             Ok(stream)
         })
@@ -320,8 +322,8 @@ struct Input(Arc<Connection>);
 
 impl AsyncWrite for Input {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        self.0.0.write_input(bytes);
-        Poll::Ready(Ok(bytes.len()))
+        let taken = self.0.0.write_input(bytes);
+        Poll::Ready(if taken { Ok(bytes.len()) } else { Err(std::io::ErrorKind::BrokenPipe.into()) })
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {

@@ -7,6 +7,7 @@
 //! | `fill out x 40000` | prints a character so many times, without a newline |
 //! | `lines 100`, `lines 100 5ms` | prints `1`, `2`, … to stdout, with a pause after each |
 //! | `env NAME` | prints `NAME=value`, or `NAME unset` |
+//! | `file /data/a TEXT`, `file $NAME/a TEXT` | writes a file into a folder that is mounted to be written, on the real disk |
 //! | `sleep 2s` | does nothing; `ms`, `s`, `m`, `h` |
 //! | `term ignore`, `term exit 4`, `term default` | what SIGTERM does from now on |
 //! | `health healthy`, `health unhealthy`, `health starting` | the health check's verdict |
@@ -32,6 +33,7 @@ pub(super) enum Step {
     Print(Source, Bytes),
     Lines(u64, Duration),
     Env(String),
+    File(String, String),
     Sleep(Duration),
     OnTerm(Reaction),
     Health(Health),
@@ -70,6 +72,11 @@ fn step(line: &str) -> Option<Step> {
         }
         "lines" => Step::Lines(first?.parse().ok()?, second.map_or(Some(Duration::ZERO), duration)?),
         "env" => Step::Env(first?.to_owned()),
+        "file" => {
+            let (path, text) = rest.split_once(' ').unwrap_or((rest, ""));
+            let named = path.starts_with('/') || path.strip_prefix('$').is_some_and(|path| path.contains('/'));
+            named.then(|| Step::File(path.to_owned(), text.to_owned()))?
+        }
         "sleep" => Step::Sleep(duration(first?)?),
         "term" => Step::OnTerm(match first? {
             "default" => Reaction::Die,
@@ -119,7 +126,7 @@ mod tests {
     #[test]
     fn programs_are_read() {
         let steps =
-            parse("out  two words ;err x\n\nhex out ff00; lines 3 5ms; sleep 2s; term exit 4; exit 3").expect("valid");
+            parse("out  two words ;err x\n\nhex out ff00; lines 3 5ms; sleep 2s; term exit 4; file $A/b c d; exit 3").expect("valid");
         assert_eq!(
             steps,
             [
@@ -129,6 +136,7 @@ mod tests {
                 Step::Lines(3, Duration::from_millis(5)),
                 Step::Sleep(Duration::from_secs(2)),
                 Step::OnTerm(Reaction::Exit(4)),
+                Step::File("$A/b".to_owned(), "c d".to_owned()),
                 Step::Exit(3),
             ]
         );
@@ -136,7 +144,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_named() {
-        for nonsense in ["jump", "exit", "exit x", "sleep 5", "hex out f", "term what"] {
+        for nonsense in ["jump", "exit", "exit x", "file a b", "sleep 5", "hex out f", "term what"] {
             assert!(parse(&format!("out ok;{nonsense}")).expect_err("nonsense").contains(nonsense), "{nonsense}");
         }
     }
