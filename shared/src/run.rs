@@ -309,7 +309,7 @@ pub struct Run {
 pub struct StartRun {
     /// Plain values, shown with the run; they become environment variables and win over everything else.
     pub parameters: BTreeMap<String, String>,
-    /// Values that are handed to the run and stored encrypted only until it has started, never shown.
+    /// Values that are handed to the run and its retries, stored encrypted until the last attempt has begun, never shown.
     pub env_vars: BTreeMap<String, String>,
 }
 

@@ -54,6 +54,9 @@ const BUILD_DEADLINE: Duration = Duration::from_secs(30 * 60);
 /// How long open connections may take to end at a shutdown.
 const CONNECTIONS_END: Duration = Duration::from_secs(2);
 
+/// How long chores may take to end at a shutdown.
+const CHORES_END: Duration = Duration::from_secs(2);
+
 /// Why the server ended.
 #[derive(Debug, Error)]
 pub enum ServeError {
@@ -194,7 +197,10 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let stop = async {
         stop_signal().await;
         info!("shutting down");
-        upkeep.stop().await;
+        // A chore that waits for Docker or the database must not hold up the end.
+        if tokio::time::timeout(CHORES_END, upkeep.stop()).await.is_err() {
+            warn!("some chores did not end in time");
+        }
         runs.shutdown().await;
     };
     let served = door.serve(&api, stop, CONNECTIONS_END).await;

@@ -1,7 +1,8 @@
 //! The preparation container: the only place where uv reaches the network and writes the cache. It holds no secret.
 
+use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
 
@@ -27,7 +28,12 @@ pub struct Worker<'a> {
     pub image: &'a Image,
     /// Private folder of this build on this machine.
     pub work: &'a Path,
+    /// Where the names of its containers are noted.
+    pub in_use: &'a Names,
 }
+
+/// Names of containers.
+pub type Names = Arc<Mutex<HashSet<String>>>;
 
 /// What the installation says of itself.
 pub struct Report {
@@ -82,6 +88,7 @@ impl Worker<'_> {
             self.engine.ensure_network().await?;
         }
         // Whatever happens from here on, also when this future is dropped, the container goes.
+        let _in_use = InUse::note(self.in_use, &spec.name);
         let container = Borrowed { engine: self.engine.clone(), id: Some(self.engine.create(&spec).await?) };
         let result = match &container.id {
             Some(id) => self.run_in(id, script, inputs, more).await,
@@ -173,6 +180,22 @@ impl Worker<'_> {
         env.extend(self.options.uv_env.iter().cloned());
         env.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         Job { argv: vec!["/bin/sh".to_owned(), "-c".to_owned(), script.to_owned()], env, cwd: "/".to_owned() }
+    }
+}
+
+/// A noted name; dropping it takes it off the list.
+struct InUse<'a>(&'a Names, &'a str);
+
+impl<'a> InUse<'a> {
+    fn note(names: &'a Names, name: &'a str) -> Self {
+        names.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+        Self(names, name)
+    }
+}
+
+impl Drop for InUse<'_> {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(self.1);
     }
 }
 

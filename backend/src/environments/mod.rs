@@ -33,7 +33,7 @@ pub const MOUNT: &str = "/fastflow/uv";
 pub const CA_MOUNT: &str = "/fastflow/ca.pem";
 
 /// How environments are built.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// The one folder for uv's cache and all environments, on this machine.
     pub root: PathBuf,
@@ -49,6 +49,23 @@ pub struct Options {
     pub uv_env: Vec<(String, String)>,
     /// Longest time that one build may take.
     pub deadline: Duration,
+}
+
+impl std::fmt::Debug for Options {
+    /// Variables by name alone: the address of a package index may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { root, image, user, network, ca_bundle, uv_env, deadline } = self;
+        let names: Vec<&str> = uv_env.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Options")
+            .field("root", root)
+            .field("image", image)
+            .field("user", user)
+            .field("network", network)
+            .field("ca_bundle", ca_bundle)
+            .field("uv_env", &names)
+            .field("deadline", deadline)
+            .finish()
+    }
 }
 
 /// Why an environment is not there.
@@ -91,11 +108,21 @@ pub struct Prepared {
     pub sealed: Arc<Sealed>,
     /// Its folder on this machine, to be mounted at [`Prepared::target`] read-only.
     pub folder: PathBuf,
+    /// The folder of the Pythons that uv fetched, when the pipeline asked for one: the environment leads into it.
+    pub pythons: Option<PathBuf>,
     /// Seconds that this call took.
     pub seconds: f64,
 }
 
 impl Prepared {
+    /// What a run needs to see of it, read-only: folders on this machine and where they belong.
+    #[must_use]
+    pub fn mounts(&self) -> Vec<(PathBuf, String)> {
+        let mut mounts = vec![(self.folder.clone(), self.target())];
+        mounts.extend(self.pythons.clone().map(|pythons| (pythons, format!("{MOUNT}/pythons"))));
+        mounts
+    }
+
     /// Where its folder must be mounted.
     #[must_use]
     pub fn target(&self) -> String {
@@ -130,6 +157,8 @@ struct Inner {
     building: Mutex<HashMap<String, Building>>,
     /// One installation per environment key, even when different inputs lead to it.
     installing: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Names of the preparation containers that builds of this process use.
+    in_use: build::Names,
 }
 
 impl Environments {
@@ -140,7 +169,14 @@ impl Environments {
     pub fn open(options: Options, engine: Arc<dyn Engine>, clock: SharedClock) -> Result<Self, EnvironmentError> {
         seal::lay_out(&options)?;
         Ok(Self {
-            inner: Arc::new(Inner { options, engine, clock, building: Mutex::default(), installing: Mutex::default() }),
+            inner: Arc::new(Inner {
+                options,
+                engine,
+                clock,
+                building: Mutex::default(),
+                installing: Mutex::default(),
+                in_use: build::Names::default(),
+            }),
         })
     }
 
@@ -156,6 +192,12 @@ impl Environments {
         self.inner.building.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&key)
     }
 
+    /// Whether a build of this process uses the container of that name; all others were left behind.
+    #[must_use]
+    pub fn is_using(&self, container: &str) -> bool {
+        self.inner.in_use.lock().unwrap_or_else(PoisonError::into_inner).contains(container)
+    }
+
     /// The environment for `inputs`, built if need be. Safe to drop at any time: a build that others wait for goes on.
     ///
     /// # Errors
@@ -167,7 +209,8 @@ impl Environments {
             None => self.join_or_build(inputs, image).await?,
         };
         let folder = seal::folder(&self.inner.options.root, &sealed.key);
-        Ok(Prepared { sealed, folder, seconds: self.inner.clock.now().seconds_since(begin).max(0.0) })
+        let pythons = inputs.python.as_ref().map(|_| self.inner.options.root.join("pythons"));
+        Ok(Prepared { sealed, folder, pythons, seconds: self.inner.clock.now().seconds_since(begin).max(0.0) })
     }
 
     async fn find(&self, inputs: &Inputs, image: &Image) -> Result<Option<Arc<Sealed>>, EnvironmentError> {
@@ -213,10 +256,10 @@ impl Environments {
     }
 
     async fn build_steps(&self, inputs: &Inputs, image: &Image) -> Result<Sealed, EnvironmentError> {
-        let Inner { options, engine, clock, .. } = &*self.inner;
+        let Inner { options, engine, clock, in_use, .. } = &*self.inner;
         let begin = clock.now();
         let work = seal::work_folder(options)?;
-        let worker = build::Worker { options, engine, image, work: work.path() };
+        let worker = build::Worker { options, engine, image, work: work.path(), in_use };
 
         let root = options.root.clone();
         let (for_lock, id) = (inputs.clone(), image.id.clone());

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use fastflow_shared::{ErrorType, Phase, RunStatus, WaitsFor};
 use tokio::time::Instant;
 
 use super::admission::Place;
-use super::live::Live;
+use super::live::Claim;
 use super::pump::Tap;
 use super::workspace::{APP, HOME, TMP, Workspace};
 use super::{Runs, Step};
@@ -20,7 +19,7 @@ use crate::domain::outcome::{Outcome, StopReason};
 use crate::domain::pipeline::Settings;
 use crate::domain::run::Event;
 use crate::engine::{
-    Attachment, ContainerId, ContainerSpec, Engine, EngineError, Image, Job, Kind, Limits, Mount, OutputStream,
+    Attachment, ContainerId, ContainerSpec, Engine, EngineError, Image, Job, Kind, Limits, Mount, OutputStream, Status,
 };
 use crate::environments::{CA_MOUNT, EnvironmentError, Inputs, Prepared};
 use crate::store::{Facts, RunRow, UsedEnvironment};
@@ -34,7 +33,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(15);
 /// Drives one run.
 pub struct Driver {
     pub(super) runs: Runs,
-    pub(super) live: Arc<Live>,
+    /// Nobody else drives it while this is held.
+    pub(super) live: Claim,
     pub(super) row: RunRow,
 }
 
@@ -46,6 +46,12 @@ pub(super) enum NotStarted {
     Failed(Outcome, Option<String>),
     /// The server shuts down; the row stays PENDING and is queued again at the next start.
     Left,
+}
+
+/// How long and how often Docker is asked again.
+struct Patience {
+    until: Instant,
+    pause: Duration,
 }
 
 /// A container that works.
@@ -65,7 +71,11 @@ impl NotStarted {
 }
 
 impl Driver {
-    pub(super) fn new(runs: Runs, live: Arc<Live>, row: RunRow) -> Self {
+    pub(super) fn new(runs: Runs, live: Claim, row: RunRow) -> Self {
+        // A stop that was asked for before a crash still counts.
+        if let Some(reason) = row.stop_reason.clone() {
+            live.request_stop(reason);
+        }
         Self { runs, live, row }
     }
 
@@ -76,8 +86,8 @@ impl Driver {
             Ok(begun) => self.follow_to_the_end(begun).await,
             Err(not_started) => self.end_unstarted(not_started).await,
         }
-        self.runs.inner.live.remove(self.live.run);
-        // The slot is free only now, when nothing of the run is left.
+        // The slot is free only when nothing of the run is left.
+        drop(self);
         drop(place);
     }
 
@@ -90,16 +100,16 @@ impl Driver {
         self.live.set_phase(Phase::Preparing);
         self.runs.changed(&self.live, RunStatus::Pending);
         let settings = self.settings().await?;
-        let image = self.unless_stopped(self.image()).await??;
-        let prepared = self.unless_stopped(self.environment(&image, settings.python_version)).await??;
+        let image = self.image().await?;
+        let prepared = self.environment(&image, settings.python_version).await?;
         self.runs.inner.options.steps.reach(Step::EnvironmentReady).await;
 
-        self.live.set_phase(Phase::Starting);
         let env = self.variables(settings.default_env).await?;
         let workspace = self.workspace().await?;
         let spec = self.spec(&image, &prepared, &workspace);
         let job = job(&self.runs, &self.row, &prepared, env);
         let permit = self.unless_stopped(self.runs.inner.starting.acquire()).await?;
+        self.live.set_phase(Phase::Starting);
         let begun = self.start_container(&spec, &job).await;
         drop(permit);
         begun
@@ -130,16 +140,16 @@ impl Driver {
         }
     }
 
+    /// The worker image, looked for anew each time: somebody may have removed it, or pulled a newer one.
     async fn image(&self) -> Result<Image, NotStarted> {
-        let runs = &self.runs;
-        let mut known = runs.inner.image.lock().await;
-        if let Some(image) = &*known {
-            return Ok(image.clone());
+        let Runs { inner } = &self.runs;
+        let mut patience = self.patience();
+        loop {
+            match self.unless_stopped(inner.rooms.engine.ensure_image(&inner.options.image)).await? {
+                Ok(image) => return Ok(image),
+                Err(error) => self.bear_with(&error, &mut patience).await?,
+            }
         }
-        let engine = &runs.inner.rooms.engine;
-        let image = self.patiently(|| engine.ensure_image(&runs.inner.options.image)).await.map_err(|e| docker(&e))?;
-        *known = Some(image.clone());
-        Ok(image)
     }
 
     /// What the very code of this run says of itself: the list of pipelines may know an older or newer one.
@@ -169,8 +179,7 @@ impl Driver {
             .map_err(|error| {
                 NotStarted::failed(ErrorType::Dependency, format!("The requirements cannot be read: {error}."))
             })?;
-        let deadline = Instant::now() + self.runs.inner.options.docker_patience;
-        let mut pause = FIRST_PAUSE;
+        let mut patience = self.patience();
         let prepared = loop {
             let waits_for = if rooms.environments.is_building(&inputs, image) {
                 Some(WaitsFor::SharedInstallation)
@@ -180,17 +189,12 @@ impl Driver {
                 Some(WaitsFor::Installation)
             };
             self.waits_for(waits_for);
-            match rooms.environments.prepare(&inputs, image).await {
-                Err(error)
-                    if matches!(&*error, EnvironmentError::Engine(e) if e.is_unavailable())
-                        && Instant::now() + pause < deadline =>
-                {
-                    self.runs.note_docker(false);
-                    self.waits_for(Some(WaitsFor::Docker));
-                    tokio::time::sleep(jittered(pause)).await;
-                    pause = (pause * 2).min(MAX_PAUSE);
-                }
-                other => break other.map_err(|error| environment_failure(&error))?,
+            match self.unless_stopped(rooms.environments.prepare(&inputs, image)).await? {
+                Ok(prepared) => break prepared,
+                Err(error) => match &*error {
+                    EnvironmentError::Engine(error) => self.bear_with(error, &mut patience).await?,
+                    other => return Err(environment_failure(other)),
+                },
             }
         };
         let used = UsedEnvironment {
@@ -219,7 +223,7 @@ impl Driver {
         let vault = rooms.vault.open_for(&spec.pipeline_name).await.map_err(|error| {
             NotStarted::failed(ErrorType::Docker, format!("The secrets could not be opened: {error}."))
         })?;
-        let given = match &spec.sealed_env {
+        let given: BTreeMap<String, String> = match &spec.sealed_env {
             None => BTreeMap::new(),
             Some(sealed) => {
                 rooms.keyring.open(sealed).ok().and_then(|text| serde_json::from_str(&text).ok()).ok_or_else(|| {
@@ -259,11 +263,8 @@ impl Driver {
     fn spec(&self, image: &Image, prepared: &Prepared, workspace: &Workspace) -> ContainerSpec {
         let options = &self.runs.inner.options;
         let bind = |source: PathBuf, target: &str, read_only| Mount::Bind { source, target: target.into(), read_only };
-        let mut mounts = vec![
-            bind(workspace.app(), APP, false),
-            bind(workspace.tmp(), TMP, false),
-            bind(prepared.folder.clone(), &prepared.target(), true),
-        ];
+        let mut mounts = vec![bind(workspace.app(), APP, false), bind(workspace.tmp(), TMP, false)];
+        mounts.extend(prepared.mounts().into_iter().map(|(folder, target)| bind(folder, &target, true)));
         if let Some(bundle) = &options.ca_bundle {
             mounts.push(bind(bundle.clone(), CA_MOUNT, true));
         }
@@ -289,23 +290,30 @@ impl Driver {
     async fn start_container(&self, spec: &ContainerSpec, job: &Job) -> Result<Begun, NotStarted> {
         let Runs { inner } = &self.runs;
         let (rooms, steps) = (&inner.rooms, &inner.options.steps);
-        let engine = &rooms.engine;
         let tap = self.open_log().await?;
-        if spec.network == crate::engine::Network::Own {
-            self.patiently(|| engine.ensure_network()).await.map_err(|error| docker(&error))?;
-        }
-        let container = self.patiently(|| create(engine.as_ref(), spec)).await.map_err(|error| docker(&error))?;
-        steps.reach(Step::ContainerCreated).await;
-        let run_id = &self.row.spec.id;
-        self.stored(rooms.store.set_container(run_id, container.as_str()).await)?;
-
-        let attachment = engine.attach(&container).await.map_err(|error| docker(&error))?;
-        steps.reach(Step::Attached).await;
-        self.patiently(|| engine.start(&container)).await.map_err(|error| docker(&error))?;
+        // A container that Docker's absence has spoilt: its script cannot have begun, so it makes room for another.
+        let mut spoilt = None;
+        let mut patience = self.patience();
+        let (container, attachment) = loop {
+            match self.launcher(spec, &mut spoilt).await {
+                Ok(ready) => break ready,
+                Err(error) => self.bear_with(&error, &mut patience).await?,
+            }
+        };
         let started_at = rooms.clock.now();
         steps.reach(Step::Started).await;
+        let run_id = &self.row.spec.id;
+        self.stored(rooms.store.set_container(run_id, container.as_str()).await)?;
         let Attachment { output, input } = attachment;
-        input.send(job).await.map_err(|error| docker(&error))?;
+        let output = match input.send(job).await {
+            Ok(()) => Some(output),
+            Err(error) if error.is_unavailable() => {
+                // Whether the job arrived before the connection broke only the container can tell, by how it ends.
+                tracing::warn!(run = %run_id, %error, "the job of run {run_id} may not have arrived: {error}");
+                None
+            }
+            Err(error) => return Err(docker(&error)),
+        };
         steps.reach(Step::JobSent).await;
 
         let facts = Facts {
@@ -317,12 +325,39 @@ impl Driver {
             // The run works whatever the database says: go on, and let the recorder of the end catch up.
             tracing::error!(run = %run_id, %error, "the start of run {run_id} is not recorded yet: {error}");
         }
-        if self.row.spec.sealed_env.is_some() {
+        // A next attempt needs them again, also when another server makes it.
+        if self.row.spec.sealed_env.is_some() && self.row.spec.attempt >= self.row.spec.max_attempts {
             let _ = self.stored(rooms.store.clear_sealed_env(run_id).await);
         }
         self.runs.note_docker(true);
         steps.reach(Step::Running).await;
-        Ok(Begun { container, output: Some(output), tap, started_at: Some(started_at) })
+        Ok(Begun { container, output, tap, started_at: Some(started_at) })
+    }
+
+    /// A container that is started and attached, and waits for its job. When that fails half-way, what was made of it is
+    /// left in `spoilt` for the next call to remove.
+    async fn launcher(
+        &self,
+        spec: &ContainerSpec,
+        spoilt: &mut Option<ContainerId>,
+    ) -> Result<(ContainerId, Attachment), EngineError> {
+        let Runs { inner } = &self.runs;
+        let (engine, steps) = (&inner.rooms.engine, &inner.options.steps);
+        if let Some(id) = &*spoilt {
+            engine.remove(id).await?;
+            *spoilt = None;
+        }
+        if spec.network == crate::engine::Network::Own {
+            engine.ensure_network().await?;
+        }
+        let container = create(engine.as_ref(), spec).await?;
+        *spoilt = Some(container.clone());
+        steps.reach(Step::ContainerCreated).await;
+        let attachment = engine.attach(&container).await?;
+        steps.reach(Step::Attached).await;
+        engine.start(&container).await?;
+        *spoilt = None;
+        Ok((container, attachment))
     }
 
     async fn open_log(&self) -> Result<Tap, NotStarted> {
@@ -334,31 +369,25 @@ impl Driver {
         Ok(Tap::new(writer, rooms.clock.clone()))
     }
 
-    /// Asks Docker again while it is away, up to the operator's patience.
-    async fn patiently<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, EngineError>
-    where
-        F: Future<Output = Result<T, EngineError>>,
-    {
-        let deadline = Instant::now() + self.runs.inner.options.docker_patience;
-        let mut pause = FIRST_PAUSE;
-        loop {
-            match call().await {
-                Err(error) if error.is_unavailable() => {
-                    self.runs.note_docker(false);
-                    if Instant::now() + pause >= deadline || self.live.stop_reason().is_some() || self.runs.is_closing()
-                    {
-                        return Err(error);
-                    }
-                    self.waits_for(Some(WaitsFor::Docker));
-                    tokio::time::sleep(jittered(pause)).await;
-                    pause = (pause * 2).min(MAX_PAUSE);
-                }
-                other => {
-                    self.waits_for(None);
-                    return other;
-                }
-            }
+    fn patience(&self) -> Patience {
+        Patience { until: Instant::now() + self.runs.inner.options.docker_patience, pause: FIRST_PAUSE }
+    }
+
+    /// After a failed call: waits until it is time to try again when Docker was away and the operator's patience is not at
+    /// its end; otherwise the start has failed.
+    async fn bear_with(&self, error: &EngineError, patience: &mut Patience) -> Result<(), NotStarted> {
+        if !error.is_unavailable() {
+            return Err(docker(error));
         }
+        self.runs.note_docker(false);
+        if Instant::now() + patience.pause >= patience.until {
+            return Err(docker(error));
+        }
+        self.waits_for(Some(WaitsFor::Docker));
+        self.unless_stopped(tokio::time::sleep(jittered(patience.pause))).await?;
+        self.waits_for(None);
+        patience.pause = (patience.pause * 2).min(MAX_PAUSE);
+        Ok(())
     }
 
     /// Turns a failed note into a failed start: without the database nothing may be started.
@@ -370,12 +399,11 @@ impl Driver {
     }
 
     async fn end_unstarted(&self, not_started: NotStarted) {
-        let (outcome, detail) = match not_started {
-            NotStarted::Left => return,
-            NotStarted::Stopped(reason) => (super::finish::stopped(reason), None),
-            NotStarted::Failed(outcome, detail) => (outcome, detail),
-        };
-        self.finish_unstarted(outcome, detail).await;
+        match not_started {
+            NotStarted::Left => {}
+            NotStarted::Stopped(reason) => self.finish_unstarted(super::finish::stopped(reason), None).await,
+            NotStarted::Failed(outcome, detail) => self.finish_unstarted(outcome, detail).await,
+        }
     }
 }
 
@@ -384,13 +412,13 @@ pub(super) fn container_name(run: crate::journal::RunId) -> String {
     format!("fastflow-run-{run}")
 }
 
-/// Creates the container; one of the same name that never ran (its server died) is replaced.
+/// Creates the container; one of the same name that was never started (the answer got lost, or its server died) is replaced.
 async fn create(engine: &dyn Engine, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {
     match engine.create(spec).await {
         Err(EngineError::Conflict { message }) => {
             let left = engine.list().await?.into_iter().find(|c| c.name == spec.name);
             match left {
-                Some(container) if container.status == crate::engine::Status::Created => {
+                Some(container) if container.status == Status::Created => {
                     engine.remove(&container.id).await?;
                     engine.create(spec).await
                 }

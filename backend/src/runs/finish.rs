@@ -19,8 +19,11 @@ use crate::engine::{ContainerId, Exit, launcher};
 use crate::journal::{Journal, JournalError, LogWriter, RunId};
 use crate::store::{Facts, Measured, NewRun, Recorded, Report, StoreError};
 
-/// Pause before a report is repeated while the database is away.
+/// First pause before a report is repeated while the database is away.
 const RECORD_PAUSE: Duration = Duration::from_secs(1);
+
+/// Longest such pause.
+const MAX_RECORD_PAUSE: Duration = Duration::from_secs(15);
 
 /// The outcome of a run that was stopped before it had a container.
 pub(super) fn stopped(reason: StopReason) -> Outcome {
@@ -31,40 +34,41 @@ pub(super) fn stopped(reason: StopReason) -> Outcome {
 impl Driver {
     /// The run never had a container that worked.
     pub(super) async fn finish_unstarted(&self, outcome: Outcome, detail: Option<String>) {
-        self.finish_without_container(&outcome, detail, Event::StartFailed).await;
+        self.finish_without_container(&outcome, detail, |_| Event::StartFailed).await;
     }
 
     /// The run had a container, which is gone.
     pub(super) async fn finish_lost(&self, outcome: Outcome) {
-        self.finish_without_container(&outcome, None, Event::Failed).await;
+        self.finish_without_container(&outcome, None, |_| Event::Failed).await;
     }
 
-    async fn finish_without_container(&self, outcome: &Outcome, detail: Option<String>, event: Event) {
+    async fn finish_without_container(&self, outcome: &Outcome, detail: Option<String>, event: fn(&Outcome) -> Event) {
         let rooms = &self.runs.inner.rooms;
-        let mut log = None;
-        match open_log(&rooms.journal, self.live.run).await {
-            Ok(writer) => {
-                let mut tap = Tap::new(writer, rooms.clock.clone());
-                for line in detail.iter().flat_map(|text| text.lines()) {
-                    tap.mark(line).await;
-                }
-                if let Some(failure) = &outcome.failure {
-                    tap.mark(&failure.message).await;
-                }
-                tap.flush().await;
-                log = Some(tap);
+        let may_have_container = self.live.phase() == Phase::Starting;
+        let mut log = match open_log(&rooms.journal, self.live.run).await {
+            Ok(writer) => Some(Tap::new(writer, rooms.clock.clone())),
+            Err(error) => {
+                tracing::warn!(run = %self.live.run, %error, "no log could be written: {error}");
+                None
             }
-            Err(error) => tracing::warn!(run = %self.live.run, %error, "no log could be written: {error}"),
+        };
+        if let Some(tap) = &mut log {
+            for line in detail.iter().flat_map(|text| text.lines()) {
+                tap.mark(line).await;
+            }
+            tap.flush().await;
         }
-        self.remove_container(None).await;
-        let facts = facts(outcome, None, Some(rooms.clock.now()));
-        let recorded = self.record_outcome(outcome, event, facts).await;
+        let decide = |stop: Option<StopReason>| stop.map_or_else(|| outcome.clone(), stopped);
+        let times = (None, rooms.clock.now());
+        let Some(outcome) = self.record_outcome(decide, event, times).await else { return };
         if let Some(tap) = log {
-            let finished = tap.writer.finish().await;
-            self.store_usage(&Usage::default(), finished.len).await;
+            self.close_log(tap, Some(&outcome), &Usage::default()).await;
+        }
+        if may_have_container {
+            self.remove_container(None).await;
         }
         self.clean_up().await;
-        self.after(recorded).await;
+        self.after().await;
     }
 
     /// The container has ended.
@@ -74,106 +78,153 @@ impl Driver {
         let limit = self.row.spec.limits.memory.and_then(|bytes| u64::try_from(bytes).ok());
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number of bytes")]
         let peak = (usage.samples > 0).then_some((usage.ram_peak * 1_048_576.0) as u64);
-        let stop = self.live.stop_reason();
-        let outcome = if exit.code == launcher::NO_JOB_EXIT_CODE && stop.is_none() && !tap.has_heard() {
-            Outcome::failed(ErrorType::Lost, "The server died before the script could begin.")
-        } else {
-            classify(&Ending {
-                stop,
-                oom_killed: exit.oom_killed,
-                code: exit.code,
-                docker_error: exit.error.clone(),
-                exception: tap.exception(),
-                // The kernel counts finer than our samples: at an out-of-memory kill the limit was the peak.
-                peak_memory: if exit.oom_killed { limit.or(peak) } else { peak },
-                memory_limit: limit,
-            })
+        let ending = Ending {
+            stop: None,
+            oom_killed: exit.oom_killed,
+            code: exit.code,
+            docker_error: exit.error.clone(),
+            exception: tap.exception(),
+            // The kernel counts finer than our samples: at an out-of-memory kill the limit was the peak.
+            peak_memory: if exit.oom_killed { limit.or(peak) } else { peak },
+            memory_limit: limit,
         };
-        let facts = facts(&outcome, exit.started_at.map(Millis::from), Some(Millis::from(exit.finished_at)));
-        self.finish(container, &outcome, facts, tap, usage).await;
+        let never_began = exit.code == launcher::NO_JOB_EXIT_CODE && tap.heard() == launcher::COMPLAINT.len() as u64;
+        let decide = |stop: Option<StopReason>| {
+            if never_began && stop.is_none() {
+                Outcome::failed(ErrorType::Docker, "The connection to Docker broke before the script could begin.")
+            } else {
+                classify(&Ending { stop, ..ending.clone() })
+            }
+        };
+        let times = (exit.started_at.map(Millis::from), Millis::from(exit.finished_at));
+        self.finish(container, decide, times, tap, usage).await;
     }
 
     /// The container is gone without having told its exit.
-    pub(super) async fn finish_vanished(&self, container: &ContainerId, mut tap: Tap, usage: &Usage) {
-        let outcome = match self.live.stop_reason() {
-            Some(reason) => stopped(reason),
-            None => Outcome::failed(
-                ErrorType::Lost,
-                "Its container vanished: it was removed from outside, or Docker lost it. Start the run again.",
-            ),
+    pub(super) async fn finish_vanished(&self, container: &ContainerId, tap: Tap, usage: &Usage) {
+        let decide = |stop: Option<StopReason>| {
+            let vanished = || {
+                Outcome::failed(
+                    ErrorType::Lost,
+                    "Its container vanished: it was removed from outside, or Docker lost it. Start the run again.",
+                )
+            };
+            stop.map_or_else(vanished, stopped)
         };
-        if let Some(failure) = &outcome.failure {
-            tap.mark(&failure.message).await;
-        }
-        let facts = facts(&outcome, None, Some(self.runs.inner.rooms.clock.now()));
-        self.finish(container, &outcome, facts, tap, usage).await;
+        let times = (None, self.runs.inner.rooms.clock.now());
+        self.finish(container, decide, times, tap, usage).await;
     }
 
-    async fn finish(&self, container: &ContainerId, outcome: &Outcome, facts: Facts, tap: Tap, usage: &Usage) {
+    async fn finish(
+        &self,
+        container: &ContainerId,
+        decide: impl Fn(Option<StopReason>) -> Outcome,
+        times: Times,
+        mut tap: Tap,
+        usage: &Usage,
+    ) {
         let steps = &self.runs.inner.options.steps;
-        let recorded = self.record_outcome(outcome, outcome.event(), facts).await;
+        tap.flush_partial().await;
+        let Some(outcome) = self.record_outcome(decide, Outcome::event, times).await else {
+            // We shut down and the database is away: the container keeps the truth for the next server.
+            tap.writer.detach().await;
+            return;
+        };
         steps.reach(Step::OutcomeRecorded).await;
         // Viewers are told of the end only when the outcome can be read.
-        let finished = tap.writer.finish().await;
-        self.store_usage(usage, finished.len).await;
+        let script_told = outcome.exit_code.is_some();
+        self.close_log(tap, Some(&outcome).filter(|_| !script_told), usage).await;
         self.remove_container(Some(container)).await;
         steps.reach(Step::ContainerRemoved).await;
         self.clean_up().await;
-        self.after(recorded).await;
+        self.after().await;
+    }
+
+    /// Ends the log, with the reason of a failure when the script could not give it.
+    async fn close_log(&self, mut tap: Tap, reason: Option<&Outcome>, usage: &Usage) {
+        if let Some(failure) = reason.and_then(|outcome| outcome.failure.as_ref()) {
+            tap.mark(&failure.message).await;
+        }
+        let finished = tap.writer.finish().await;
+        self.store_usage(usage, finished.len).await;
     }
 
     /// Tells everybody, and lets the next attempt wait for its time.
-    async fn after(&self, recorded: Option<NewRun>) {
+    async fn after(&self) {
         self.live.set_phase(Phase::Ended);
-        let status = match self.runs.inner.rooms.store.run(&self.row.spec.id).await {
-            Ok(row) => row.status,
-            Err(_) => RunStatus::Failed,
+        let store = &self.runs.inner.rooms.store;
+        let row = match store.run(&self.row.spec.id).await {
+            Ok(row) => row,
+            Err(error) => {
+                // A next attempt is found by the recovery; viewers ask again by themselves.
+                tracing::warn!(run = %self.live.run, %error, "the end of the run cannot be announced: {error}");
+                return;
+            }
         };
-        self.runs.changed(&self.live, status);
-        if let Some(next) = recorded
-            && let (Ok(id), Ok(row)) = (next.id.parse::<RunId>(), self.runs.inner.rooms.store.run(&next.id).await)
-            && !self.runs.is_closing()
-        {
-            let live = self.runs.drive(id, row, None);
-            self.runs.changed(&live, RunStatus::Pending);
+        self.runs.changed(&self.live, row.status);
+        let Some(next) = row.retried_by.filter(|_| !self.runs.is_closing()) else { return };
+        let Ok(id) = next.parse::<RunId>() else { return };
+        // None: a recovery was quicker.
+        let Some(claim) = self.runs.inner.live.claim(id, &row.spec.pipeline_name, Phase::Waiting) else { return };
+        match store.run(&next).await {
+            Ok(row) if row.status == RunStatus::Pending => {
+                self.runs.changed(&claim, RunStatus::Pending);
+                self.runs.drive(claim, row, None);
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(run = next, %error, "the next attempt waits for the recovery: {error}"),
         }
     }
 
-    /// Records the outcome, asking again for as long as the database is away. The next attempt, when it was inserted with it.
-    async fn record_outcome(&self, outcome: &Outcome, event: Event, facts: Facts) -> Option<NewRun> {
-        let next = self.next_attempt(outcome);
+    /// Records the outcome, asking again for as long as the database is away. `decide` is asked with our own reason to stop
+    /// the run; when one is stored at the last moment, it is asked again, for whoever asked was told that it counts.
+    /// `None` when the server shuts down and the outcome is not recorded.
+    async fn record_outcome(
+        &self,
+        decide: impl Fn(Option<StopReason>) -> Outcome,
+        event: fn(&Outcome) -> Event,
+        times: Times,
+    ) -> Option<Outcome> {
+        let rooms = &self.runs.inner.rooms;
+        let mut pause = RECORD_PAUSE;
         loop {
-            let rooms = &self.runs.inner.rooms;
-            let current = match rooms.store.run(&self.row.spec.id).await {
-                Ok(row) => row.status,
+            let (current, stored_stop) = match rooms.store.run(&self.row.spec.id).await {
+                Ok(row) => (row.status, row.stop_reason),
                 Err(StoreError::NotFound { .. }) => {
                     tracing::error!(run = %self.live.run, "the row of a run is gone; its outcome is lost");
-                    return None;
+                    return Some(decide(self.live.stop_reason()));
                 }
                 Err(error) => {
-                    self.wait_for_database(&error).await?;
+                    self.wait_for_database(&error, &mut pause).await?;
                     continue;
                 }
             };
-            let path = path_to(current, event);
+            // The stored reason is the first one. One that only we know was given while the database was away.
+            let stop = stored_stop.or_else(|| self.live.stop_reason());
+            let outcome = decide(stop.clone());
+            let next = self.next_attempt(&outcome);
+            let path = path_to(current, event(&outcome));
             let report = Report {
                 run_id: &self.row.spec.id,
                 expected: &[current],
                 events: &path,
-                facts: facts.clone(),
+                facts: facts(&outcome, times),
+                knows_stop: stop.is_some(),
                 now: rooms.clock.now(),
             };
             match rooms.store.record_with_retry(&report, next.as_ref()).await {
                 Ok(Recorded::Applied { to, .. }) => {
-                    self.log_outcome(outcome, to);
-                    return next;
+                    self.log_outcome(&outcome, to);
+                    return Some(outcome);
                 }
                 Ok(Recorded::Refused { current: now }) if now.is_final() => {
+                    // By a call of ours whose answer got lost, most likely.
                     tracing::warn!(run = %self.live.run, status = %now, "the outcome was recorded already");
-                    return None;
+                    return Some(outcome);
                 }
+                // It has moved on, or is to stop since a moment ago.
                 Ok(Recorded::Refused { .. }) => {}
-                Err(error) => self.wait_for_database(&error).await?,
+                Err(error) => self.wait_for_database(&error, &mut pause).await?,
             }
         }
     }
@@ -189,12 +240,14 @@ impl Driver {
     }
 
     /// A pause; `None` when the server shuts down, and the next start has to find out.
-    async fn wait_for_database(&self, error: &StoreError) -> Option<()> {
+    async fn wait_for_database(&self, error: &StoreError, pause: &mut Duration) -> Option<()> {
         tracing::error!(run = %self.live.run, %error, "the outcome cannot be recorded yet: {error}");
         tokio::select! {
-            () = tokio::time::sleep(RECORD_PAUSE) => Some(()),
-            () = self.runs.closing() => None,
+            () = tokio::time::sleep(*pause) => {}
+            () = self.runs.inner.letting_go.cancelled() => return None,
         }
+        *pause = (*pause * 2).min(MAX_RECORD_PAUSE);
+        Some(())
     }
 
     /// The next attempt, when the policy wants one.
@@ -225,7 +278,7 @@ impl Driver {
     /// Records something short of the end, once.
     pub(super) async fn record(&self, events: &[Event], facts: Facts) -> Result<Recorded, StoreError> {
         let now = self.runs.inner.rooms.clock.now();
-        let report = Report { run_id: &self.row.spec.id, expected: &[], events, facts, now };
+        let report = Report { run_id: &self.row.spec.id, expected: &[], events, facts, knows_stop: false, now };
         self.runs.inner.rooms.store.record(&report).await
     }
 
@@ -282,12 +335,15 @@ impl Runs {
     }
 }
 
-fn facts(outcome: &Outcome, started_at: Option<Millis>, finished_at: Option<Millis>) -> Facts {
+/// When it started, if that was not recorded before, and when it ended.
+type Times = (Option<Millis>, Millis);
+
+fn facts(outcome: &Outcome, (started_at, finished_at): Times) -> Facts {
     let failure = outcome.failure.as_ref();
     Facts {
         container_id: None,
         started_at,
-        finished_at,
+        finished_at: Some(finished_at),
         exit_code: outcome.exit_code,
         error_type: failure.map(|failure| failure.kind),
         error_message: failure.map(|failure| failure.message.clone()),

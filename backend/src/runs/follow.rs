@@ -1,37 +1,32 @@
-//! A working container, from its start (or from when it was found again) to its end. Fresh and found ones share this loop.
+//! A working container, from its start (or from when it was found again) to its end. Fresh and found ones share this.
+//!
+//! Three things go on beside each other and never wait for one another, because Docker blocks a container's end while
+//! nobody reads its output: [`listen`](super::listen) reads, this file waits for the exit, and enforces what may end the run.
 
+use std::convert::Infallible;
 use std::pin::pin;
 use std::time::Duration;
 
-use fastflow_shared::Phase;
-use tokio::time::{Instant, sleep_until};
+use fastflow_shared::{Phase, RunStatus};
+use tokio::sync::watch;
+use tokio::time::sleep;
 
 use super::Step;
 use super::drive::{Begun, Driver};
-use super::pump::{Ended, Tap, last_output, pump};
+use super::listen::Container;
+use super::pump::Tap;
 use super::sampler::{Marks, Sampler, Usage};
 use crate::domain::clock::Millis;
 use crate::domain::outcome::StopReason;
 use crate::domain::run::Event;
-use crate::engine::{ContainerId, EngineError, Exit, Health, OutputStream, Signal};
-use crate::engine::{Position, Resumed, StreamPosition, resume};
-use crate::journal::{JournalError, StoredLog, StoredStream};
-use crate::store::Facts;
+use crate::engine::{ContainerId, Exit, Health, OutputStream, Signal};
+use crate::store::{Facts, Recorded};
 
-/// After the output has ended, the exit is expected within this time; otherwise the container is looked at.
-const EXIT_EXPECTED: Duration = Duration::from_secs(1);
+/// Pause before Docker is asked again about a container.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// How long the rest of the output may take once the container has ended and nothing more arrives.
-const DRAIN: Duration = Duration::from_secs(10);
-
-/// How many bytes of the log's end are compared with Docker's log.
-const TAIL: usize = 4096;
-
-/// Said in the log when Docker no longer has what was written meanwhile.
-const GAP: &str = "output is missing here: it was written while nobody listened, and Docker's log no longer holds it";
-
-/// Pause before a lost container is looked for again.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Pause before a kill is repeated.
+const KILL_AGAIN: Duration = Duration::from_secs(5);
 
 /// How the watch over a container ended.
 pub(super) enum Watch {
@@ -43,44 +38,19 @@ pub(super) enum Watch {
     Left,
 }
 
-/// What became of one stretch of output.
-enum Stretch {
-    Over(Watch),
-    /// The output ended and the container works: listen again.
-    Lost,
-}
-
 impl Driver {
     /// Follows the container, records what became of it and cleans up.
     pub(super) async fn follow_to_the_end(&self, begun: Begun) {
-        let Begun { container, mut output, mut tap, started_at } = begun;
+        let Begun { container, output, mut tap, started_at } = begun;
         if self.live.stop_reason().is_none() {
             self.live.set_phase(Phase::Running);
         }
-        self.runs.changed(&self.live, fastflow_shared::RunStatus::Running);
+        self.runs.changed(&self.live, RunStatus::Running);
         let rooms = &self.runs.inner.rooms;
         let sampler =
             Sampler::start(rooms.engine.clone(), rooms.journal.clone(), self.live.run, container.clone(), self.marks());
         let started_at = started_at.or(self.row.started_at).unwrap_or_else(|| rooms.clock.now());
-        let watch = loop {
-            let stream = match output.take() {
-                Some(stream) => stream,
-                None => match self.listen_again(&container, &mut tap).await {
-                    Ok(Some(stream)) => stream,
-                    Ok(None) => break self.exit_of(&container).await,
-                    Err(error) => {
-                        let run = self.live.run;
-                        tracing::error!(%run, %error, "run {run} is left to the next recovery: {error}");
-                        return;
-                    }
-                },
-            };
-            match self.stretch(&container, stream, &mut tap, started_at).await {
-                Stretch::Over(watch) => break watch,
-                Stretch::Lost => {}
-            }
-        };
-        match watch {
+        match self.listen_and_watch(&container, output, &mut tap, started_at).await {
             Watch::Left => self.let_go(tap, &sampler.usage()).await,
             Watch::Exited(exit) => {
                 self.runs.inner.options.steps.reach(Step::Exited).await;
@@ -105,202 +75,163 @@ impl Driver {
         }
     }
 
-    /// Follows one stretch of live output.
-    async fn stretch(
+    /// Until the container has ended and all its output is in the log.
+    async fn listen_and_watch(
         &self,
         container: &ContainerId,
-        output: OutputStream,
+        output: Option<OutputStream>,
         tap: &mut Tap,
         started_at: Millis,
-    ) -> Stretch {
-        let rooms = &self.runs.inner.rooms;
-        let options = &self.runs.inner.options;
-        let engine = &rooms.engine;
-        let run = self.live.run;
-        let mut pumping = pin!(pump(output, tap, &self.live.last_output));
-        let mut ended: Option<Ended> = None;
-        let mut exit = pin!(engine.wait(container));
-        let mut stopping = false;
-        let mut kill_at: Option<Instant> = None;
-        let mut look_at = Instant::now() + options.health_interval;
-        let timeout_at = self.timeout_at(started_at);
-
-        let result = loop {
+    ) -> Watch {
+        let letting_go = &self.runs.inner.letting_go;
+        let (tell, told) = watch::channel(Container::Works);
+        let mut listening = pin!(self.listen(container, output, tap, told));
+        let mut watching = pin!(self.watch(container, started_at));
+        let mut heard_all = false;
+        let watch = loop {
             tokio::select! {
                 biased;
-                result = &mut exit => break result,
-                how = &mut pumping, if ended.is_none() => {
-                    ended = Some(how);
-                    look_at = Instant::now() + EXIT_EXPECTED;
-                }
-                reason = self.live.stopped(), if !stopping => {
-                    stopping = true;
-                    self.live.set_phase(Phase::Stopping);
-                    self.runs.changed(&self.live, fastflow_shared::RunStatus::Running);
-                    kill_at = Some(self.begin_stop(container, &reason).await);
-                }
-                () = sleep_until(kill_at.unwrap_or_else(Instant::now)), if kill_at.is_some() => {
-                    // Asked again and again until it is gone: a kill that fails is not the end of the matter.
-                    let sent = engine.signal(container, Signal::Kill).await;
-                    if let Err(error) = sent {
-                        tracing::warn!(%run, %error, "run {run} could not be killed, trying again: {error}");
-                    }
-                    kill_at = Some(Instant::now() + Duration::from_secs(5));
-                }
-                () = sleep_until(timeout_at.unwrap_or_else(Instant::now)), if timeout_at.is_some() && !stopping => {
-                    let seconds = self.row.spec.limits.timeout_seconds.unwrap_or_default();
-                    self.stop_for(StopReason::Timeout { seconds }).await;
-                }
-                () = sleep_until(look_at) => {
-                    look_at = Instant::now() + options.health_interval;
-                    if !stopping && let Some(why) = self.is_unwell(container, started_at).await {
-                        self.stop_for(StopReason::Unhealthy { why }).await;
-                    }
-                    if let Some(how) = ended && self.still_runs(container).await {
-                        tracing::warn!(%run, ?how, "the output of run {run} was cut off; listening again");
-                        return Stretch::Lost;
-                    }
-                }
-                () = self.runs.closing() => return Stretch::Over(Watch::Left),
+                watch = &mut watching => break watch,
+                () = &mut listening, if !heard_all => heard_all = true,
             }
         };
-        match result {
-            Ok(exit) => {
-                let mut quiet = Instant::now();
-                let mut heard = last_output(&self.live.last_output);
-                while ended.is_none() {
-                    if let Ok(how) = tokio::time::timeout(Duration::from_millis(500), &mut pumping).await {
-                        ended = Some(how);
-                    } else if last_output(&self.live.last_output) != heard {
-                        heard = last_output(&self.live.last_output);
-                        quiet = Instant::now();
-                    } else if quiet.elapsed() > DRAIN {
-                        tracing::warn!(%run, "the output of run {run} did not end with its container");
-                        break;
-                    }
-                }
-                let exit_was_late = ended == Some(Ended::Broken);
-                if exit_was_late { Stretch::Lost } else { Stretch::Over(Watch::Exited(exit)) }
+        tell.send_replace(match &watch {
+            Watch::Exited(exit) => Container::Ended(exit.finished_at.into()),
+            Watch::Vanished => Container::Gone,
+            Watch::Left => return watch,
+        });
+        if !heard_all {
+            tokio::select! {
+                biased;
+                () = listening => {}
+                // What is missing lies in Docker's log, which is out of reach just now; the next server completes it.
+                () = letting_go.cancelled() => return Watch::Left,
             }
-            Err(error) if error.is_not_found() => Stretch::Over(Watch::Vanished),
-            Err(error) => {
-                tracing::warn!(%run, %error, "waiting for run {run} failed, looking again: {error}");
-                tokio::time::sleep(LOOK_AGAIN).await;
-                Stretch::Lost
+        }
+        watch
+    }
+
+    /// Waits for the exit, and sees to it that there is one when there is a reason to stop.
+    async fn watch(&self, container: &ContainerId, started_at: Millis) -> Watch {
+        tokio::select! {
+            biased;
+            watch = self.exit_of(container) => watch,
+            never = self.enforce(container, started_at) => match never {},
+            () = self.runs.inner.letting_go.cancelled() => Watch::Left,
+        }
+    }
+
+    async fn exit_of(&self, container: &ContainerId) -> Watch {
+        loop {
+            match self.runs.inner.rooms.engine.wait(container).await {
+                Ok(exit) => return Watch::Exited(exit),
+                Err(error) if error.is_not_found() => return Watch::Vanished,
+                Err(error) => {
+                    let run = self.live.run;
+                    tracing::warn!(%run, %error, "waiting for run {run} failed, waiting again: {error}");
+                    sleep(ASK_AGAIN).await;
+                }
             }
         }
     }
 
-    /// When the timeout strikes; counted from the container's start, also after a restart of ours.
-    fn timeout_at(&self, started_at: Millis) -> Option<Instant> {
-        let seconds = self.row.spec.limits.timeout_seconds?;
+    /// Waits for a reason to stop the run, then stops it: again and again until it is gone, for a kill that fails is not the
+    /// end of the matter.
+    async fn enforce(&self, container: &ContainerId, started_at: Millis) -> Infallible {
+        let (run, engine) = (self.live.run, &self.runs.inner.rooms.engine);
+        let reason = tokio::select! {
+            biased;
+            reason = self.live.stopped() => reason,
+            reason = self.limit(container, started_at) => self.stop_for(reason).await,
+        };
+        self.live.set_phase(Phase::Stopping);
+        self.runs.changed(&self.live, RunStatus::Running);
+        let grace = match reason {
+            StopReason::Cancelled { .. } => self.runs.inner.options.cancel_grace,
+            StopReason::Shutdown => self.runs.shutdown_grace(),
+            StopReason::Timeout { .. } | StopReason::Unhealthy { .. } => Duration::ZERO,
+        };
+        if grace > Duration::ZERO {
+            // The grace begins when the script has the signal.
+            while let Err(error) = engine.signal(container, Signal::Terminate).await {
+                tracing::warn!(%run, %error, "run {run} could not be sent SIGTERM: {error}");
+                if !error.is_unavailable() {
+                    break;
+                }
+                sleep(ASK_AGAIN).await;
+            }
+            sleep(grace).await;
+        }
+        loop {
+            if let Err(error) = engine.signal(container, Signal::Kill).await {
+                tracing::warn!(%run, %error, "run {run} could not be killed, trying again: {error}");
+            }
+            sleep(KILL_AGAIN).await;
+        }
+    }
+
+    /// Waits until the run has exceeded a limit.
+    async fn limit(&self, container: &ContainerId, started_at: Millis) -> StopReason {
+        tokio::select! {
+            biased;
+            seconds = self.timed_out(started_at) => StopReason::Timeout { seconds },
+            why = self.unwell(container, started_at) => StopReason::Unhealthy { why },
+        }
+    }
+
+    /// Waits for the timeout; counted from the container's start, also after a restart of ours.
+    async fn timed_out(&self, started_at: Millis) -> i64 {
+        let Some(seconds) = self.row.spec.limits.timeout_seconds else { return std::future::pending().await };
         let gone = self.runs.inner.rooms.clock.now().seconds_since(started_at);
         #[expect(clippy::cast_precision_loss, reason = "exact for 285 million years")]
         let left = (seconds as f64 - gone).clamp(0.0, 1.0e9);
-        Some(Instant::now() + Duration::from_secs_f64(left))
+        sleep(Duration::from_secs_f64(left)).await;
+        seconds
     }
 
-    /// Sends the first signal; says when the kill is due.
-    async fn begin_stop(&self, container: &ContainerId, reason: &StopReason) -> Instant {
+    /// Waits until the watchdog has something to complain about.
+    async fn unwell(&self, container: &ContainerId, started_at: Millis) -> String {
         let options = &self.runs.inner.options;
-        let gently = matches!(reason, StopReason::Cancelled { .. } | StopReason::Shutdown);
-        if !gently {
-            return Instant::now();
+        let rooms = &self.runs.inner.rooms;
+        // A run that was found again was not silent while nobody listened.
+        let watched_since = rooms.clock.now().max(started_at);
+        loop {
+            sleep(options.health_interval).await;
+            if let Some(limit) = options.silence_limit {
+                let heard = self.live.last_output().unwrap_or(watched_since);
+                if rooms.clock.now().seconds_since(heard) > limit.as_secs_f64() {
+                    return format!("it has written nothing for {} s (HEALTH_SILENCE_SECONDS)", limit.as_secs());
+                }
+            }
+            // A container that is gone is noticed by the wait; Docker being away is no fault of the run's.
+            if let Ok(Some(state)) = rooms.engine.inspect(container).await
+                && state.health == Health::Unhealthy
+            {
+                return "the health check of its image reports it as unhealthy".to_owned();
+            }
         }
-        if let Err(error) = self.runs.inner.rooms.engine.signal(container, Signal::Terminate).await {
-            tracing::warn!(run = %self.live.run, %error, "SIGTERM could not be sent: {error}");
-        }
-        Instant::now() + options.cancel_grace
     }
 
-    /// Stops the run for a reason of ours: stored first, so that a crash keeps it.
-    async fn stop_for(&self, reason: StopReason) {
+    /// Stops the run for a reason of ours: stored first, so that a crash keeps it. The reason that counts is the first one.
+    async fn stop_for(&self, reason: StopReason) -> StopReason {
         if let Err(error) = self.runs.stop(self.live.run, reason.clone()).await {
             tracing::warn!(run = %self.live.run, %error, "the reason to stop could not be stored: {error}");
         }
         // Also when the database is away: a limit holds without it.
-        self.live.request_stop(reason);
-    }
-
-    /// What the watchdog has to complain about.
-    async fn is_unwell(&self, container: &ContainerId, started_at: Millis) -> Option<String> {
-        let now = self.runs.inner.rooms.clock.now();
-        if let Some(limit) = self.runs.inner.options.silence_limit {
-            let heard = last_output(&self.live.last_output).unwrap_or(started_at);
-            if now.seconds_since(heard) > limit.as_secs_f64() {
-                return Some(format!("it has written nothing for {} s (HEALTH_SILENCE_SECONDS)", limit.as_secs()));
-            }
-        }
-        match self.runs.inner.rooms.engine.inspect(container).await {
-            Ok(Some(state)) if state.health == Health::Unhealthy => {
-                Some("the health check of its image reports it as unhealthy".to_owned())
-            }
-            // A container that is gone is noticed by the wait; Docker being away is no fault of the run's.
-            _ => None,
-        }
-    }
-
-    async fn still_runs(&self, container: &ContainerId) -> bool {
-        let state = self.runs.inner.rooms.engine.inspect(container).await;
-        matches!(state, Ok(Some(state)) if state.status.is_running())
-    }
-
-    /// Listens to a container from where the log ends, whether it works or has ended. `None`: it is gone, or we shut down.
-    async fn listen_again(&self, container: &ContainerId, tap: &mut Tap) -> Result<Option<OutputStream>, JournalError> {
-        let mut pause = LOOK_AGAIN;
-        loop {
-            let stored = tap.writer.stored().await?;
-            match resume(self.runs.inner.rooms.engine.clone(), container, position(&stored)).await {
-                Ok(Resumed { output, gaps }) => {
-                    // Beyond its size limit the log has no place for what is missing anyway.
-                    if !gaps.is_empty() && !stored.capped {
-                        tap.mark(GAP).await;
-                    }
-                    return Ok(Some(output));
-                }
-                Err(EngineError::NotFound { .. }) => return Ok(None),
-                Err(error) => {
-                    let run = self.live.run;
-                    tracing::warn!(%run, %error, "run {run} cannot be listened to yet: {error}");
-                }
-            }
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = self.runs.closing() => return Ok(None),
-            }
-            pause = (pause * 2).min(Duration::from_secs(15));
-        }
-    }
-
-    /// The exit of a container that has ended, however long Docker takes to tell.
-    async fn exit_of(&self, container: &ContainerId) -> Watch {
-        loop {
-            tokio::select! {
-                result = self.runs.inner.rooms.engine.wait(container) => match result {
-                    Ok(exit) => return Watch::Exited(exit),
-                    Err(error) if error.is_not_found() => return Watch::Vanished,
-                    Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
-                },
-                () = self.runs.closing() => return Watch::Left,
-            }
-        }
+        self.live.request_stop(reason.clone());
+        self.live.stop_reason().unwrap_or(reason)
     }
 
     /// Leaves the container to the next start of the server.
     async fn let_go(&self, tap: Tap, usage: &Usage) {
         let finished = tap.writer.detach().await;
         self.store_usage(usage, finished.len).await;
-        if let Err(error) = self.record(&[Event::WatchLost], Facts::default()).await {
-            tracing::warn!(run = %self.live.run, %error, "the run is left without a note: {error}");
+        match self.record(&[Event::WatchLost], Facts::default()).await {
+            Ok(Recorded::Applied { to, .. }) => self.runs.changed(&self.live, to),
+            Ok(Recorded::Refused { .. }) => {}
+            Err(error) => {
+                tracing::warn!(run = %self.live.run, %error, "the run is left without a note: {error}");
+            }
         }
     }
-}
-
-/// How much of its output the log has.
-fn position(stored: &StoredLog) -> Position {
-    let stream = |stream: &StoredStream| StreamPosition {
-        bytes: stream.bytes + stream.missing,
-        tail: bytes::Bytes::copy_from_slice(&stream.tail[stream.tail.len().saturating_sub(TAIL)..]),
-    };
-    Position { stdout: stream(&stored.stdout), stderr: stream(&stored.stderr) }
 }

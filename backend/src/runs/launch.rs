@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::admission::{Full, Place};
 use super::drive::Driver;
-use super::live::Live;
+use super::live::Claim;
 use super::{Runs, RunsError, Step, parse_id};
 use crate::catalog::Pipeline;
 use crate::domain::env;
@@ -18,7 +18,7 @@ use crate::store::{Code, Limits, NewRun, RunRow, StoreError};
 const RETRY_AFTER: u32 = 5;
 
 /// What is to be started.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Start {
     /// Plain values; shown with the run.
     pub parameters: BTreeMap<String, String>,
@@ -28,6 +28,19 @@ pub struct Start {
     pub triggered_by: Option<String>,
     /// The job that fired, with its due time.
     pub firing: Option<(String, crate::domain::clock::Millis)>,
+}
+
+impl std::fmt::Debug for Start {
+    /// Names without values: some are secret, and the others may be.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { parameters, env_vars, triggered_by, firing } = self;
+        f.debug_struct("Start")
+            .field("parameters", &parameters.keys())
+            .field("env_vars", &env_vars.keys())
+            .field("triggered_by", triggered_by)
+            .field("firing", firing)
+            .finish()
+    }
 }
 
 /// How an earlier run is repeated.
@@ -110,7 +123,8 @@ impl Runs {
     /// Starts a pipeline, or queues the start.
     ///
     /// # Errors
-    /// [`LaunchError`] says why nothing was started; no trace of the start is left then.
+    /// [`LaunchError`] says why nothing was started; no trace of the start is left then. (One exception: a database that
+    /// breaks off while it stores the row, and does not answer afterwards either, may turn out to have stored it.)
     pub async fn launch(&self, pipeline: &str, trigger: Trigger, start: Start) -> Result<Run, LaunchError> {
         self.check_open().await?;
         check_values(&start)?;
@@ -139,11 +153,15 @@ impl Runs {
         let id = new_id();
         let mut new = self.new_run(&found, id, trigger, &start).await?;
         new.triggered_by.clone_from(&start.triggered_by);
-        let place = self.inner.admission.enter_always(id);
-        if !store(&new).await? {
-            return Ok(None);
+        let claim = self.claim_new(id, &new.pipeline_name);
+        match store(&new).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(error) => self.was_it_stored(&new, error).await?,
         }
-        self.begin_driving(id, &new, place).await.map(Some)
+        // Only now, when the start is ours: a rival's start must not take a place from others, not even for a moment.
+        let place = self.inner.admission.enter_always(id);
+        Ok(Some(self.begin(claim, new, place).await))
     }
 
     /// Starts an earlier run again.
@@ -285,31 +303,46 @@ impl Runs {
             queued,
             retry_after: RETRY_AFTER,
         })?;
-        self.inner.rooms.store.insert_run(&new).await?;
-        self.begin_driving(id, &new, place).await
+        let runs = self.clone();
+        // In a task of its own: a caller who goes away half-way must not leave a row behind that nobody drives.
+        let stored = self.spawn(async move {
+            let claim = runs.claim_new(id, &new.pipeline_name);
+            if let Err(error) = runs.inner.rooms.store.insert_run(&new).await {
+                runs.was_it_stored(&new, error).await?;
+            }
+            Ok(runs.begin(claim, new, place).await)
+        });
+        stored.await.unwrap_or(Err(LaunchError::Closing))
     }
 
-    async fn begin_driving(&self, id: RunId, new: &NewRun, place: Place) -> Result<Run, LaunchError> {
+    /// The claim on a run that has no row yet. It comes before the row, so that whoever sees the row finds the driver: a
+    /// cancellation reaches it, and a recovery leaves it alone.
+    fn claim_new(&self, id: RunId, pipeline: &str) -> Claim {
+        self.inner.live.claim(id, pipeline, Phase::Queued).unwrap_or_else(|| unreachable!("a new id is nobody's"))
+    }
+
+    /// After a failed insertion: a call that took too long may have been carried out all the same.
+    async fn was_it_stored(&self, new: &NewRun, error: StoreError) -> Result<(), StoreError> {
+        match self.inner.rooms.store.run(&new.id).await {
+            Ok(_) if error.is_unavailable() => Ok(()),
+            _ => Err(error),
+        }
+    }
+
+    async fn begin(&self, claim: Claim, new: NewRun, place: Place) -> Run {
         self.inner.options.steps.reach(Step::RowInserted).await;
-        let row = self.inner.rooms.store.run(&new.id).await?;
-        let live = self.drive(id, row.clone(), Some(place));
-        self.changed(&live, RunStatus::Pending);
-        Ok(self.show(row))
+        let row = RunRow::from(new);
+        let shown = self.show(row.clone());
+        self.changed(&claim, RunStatus::Pending);
+        self.drive(claim, row, Some(place));
+        shown
     }
 
     /// Lets a task drive a stored run from its beginning. Without a place it asks for one when its time has come.
-    pub(in crate::runs) fn drive(&self, id: RunId, row: RunRow, place: Option<Place>) -> std::sync::Arc<Live> {
-        let phase = if place.is_some() { Phase::Queued } else { Phase::Waiting };
-        let live = Live::new(id, &row.spec.pipeline_name, phase);
-        if self.inner.live.add(&live) {
-            // A stop that was asked for before a crash still counts.
-            if let Some(reason) = row.stop_reason.clone() {
-                live.request_stop(reason);
-            }
-            let driver = Driver::new(self.clone(), live.clone(), row);
-            self.inner.tasks.spawn(driver.from_the_beginning(place));
-        }
-        live
+    pub(in crate::runs) fn drive(&self, claim: Claim, row: RunRow, place: Option<Place>) {
+        claim.set_phase(if place.is_some() { Phase::Queued } else { Phase::Waiting });
+        let driver = Driver::new(self.clone(), claim, row);
+        self.spawn(driver.from_the_beginning(place));
     }
 }
 

@@ -1,12 +1,14 @@
 //! What the server knows of a run that it drives right now, beyond the database: its phase, and whether it is to stop.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fastflow_shared::{Phase, WaitsFor};
 use tokio::sync::watch;
 
+use crate::domain::clock::Millis;
 use crate::domain::outcome::StopReason;
 use crate::journal::RunId;
 
@@ -18,7 +20,7 @@ pub struct Live {
     /// Its pipeline.
     pub pipeline: String,
     /// When the script last wrote anything, in ms since the epoch; 0 before.
-    pub last_output: AtomicI64,
+    last_output: AtomicI64,
     phase: watch::Sender<Phase>,
     waits_for: Mutex<Option<WaitsFor>>,
     stop: watch::Sender<Option<StopReason>>,
@@ -91,36 +93,61 @@ impl Live {
         }
     }
 
-    /// Notes that the script wrote something `at` (ms since the epoch).
-    pub fn heard(&self, at: i64) {
-        self.last_output.store(at, Ordering::Relaxed);
+    /// Notes that the script wrote something.
+    pub fn heard(&self, at: Millis) {
+        self.last_output.store(at.0, Ordering::Relaxed);
+    }
+
+    /// When the script last wrote anything that we heard.
+    #[must_use]
+    pub fn last_output(&self) -> Option<Millis> {
+        Some(Millis(self.last_output.load(Ordering::Relaxed))).filter(|at| at.0 > 0)
     }
 }
 
-/// All runs that are driven by this process.
-#[derive(Debug, Default)]
-pub struct LiveRuns(Mutex<HashMap<RunId, Arc<Live>>>);
+/// All runs that are driven by this process. Clones are the same list.
+#[derive(Debug, Default, Clone)]
+pub struct LiveRuns(Arc<Mutex<HashMap<RunId, Arc<Live>>>>);
+
+/// The right to drive a run, which only one task of this process has at a time. However that task ends (a panic included),
+/// dropping this gives it up, so that a recovery can take the run up again.
+#[derive(Debug)]
+pub struct Claim {
+    live: Arc<Live>,
+    all: LiveRuns,
+}
+
+impl Deref for Claim {
+    type Target = Live;
+
+    fn deref(&self) -> &Live {
+        &self.live
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.all.lock().remove(&self.live.run);
+    }
+}
 
 impl LiveRuns {
-    /// Adds one. `false` when it is driven already.
-    pub fn add(&self, live: &Arc<Live>) -> bool {
+    /// The right to drive a run that is in `phase`; `None` when somebody has it.
+    #[must_use]
+    pub fn claim(&self, run: RunId, pipeline: &str, phase: Phase) -> Option<Claim> {
         let mut map = self.lock();
-        if map.contains_key(&live.run) {
-            return false;
+        if map.contains_key(&run) {
+            return None;
         }
-        map.insert(live.run, live.clone());
-        true
+        let live = Live::new(run, pipeline, phase);
+        map.insert(run, live.clone());
+        Some(Claim { live, all: self.clone() })
     }
 
     /// One of them.
     #[must_use]
     pub fn get(&self, run: RunId) -> Option<Arc<Live>> {
         self.lock().get(&run).cloned()
-    }
-
-    /// Forgets one.
-    pub fn remove(&self, run: RunId) {
-        self.lock().remove(&run);
     }
 
     /// All of them.

@@ -14,11 +14,14 @@ mod drive;
 mod finish;
 mod follow;
 mod launch;
+mod listen;
 mod live;
 mod pump;
 mod recover;
 mod sampler;
 mod steps;
+#[cfg(test)]
+mod tests;
 mod view;
 mod workspace;
 
@@ -27,7 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use fastflow_shared::{LiveEvent, RunStatus};
+use fastflow_shared::{LiveEvent, Phase, RunStatus};
 use thiserror::Error;
 use tokio::sync::{Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
@@ -35,9 +38,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::catalog::{Catalog, CatalogError};
 use crate::crypto::Keyring;
-use crate::domain::clock::{Millis, SharedClock};
+use crate::domain::clock::SharedClock;
 use crate::domain::outcome::StopReason;
-use crate::engine::{Engine, EngineError, Image, Network};
+use crate::engine::{Engine, EngineError, Network};
 use crate::environments::Environments;
 use crate::journal::{Journal, JournalError, RunId};
 use crate::store::{Store, StoreError};
@@ -45,7 +48,7 @@ use crate::vault::{Vault, VaultError};
 
 pub use admission::{Admission, Load};
 pub use launch::{Again, LaunchError, Start};
-pub use live::{Live, LiveRuns};
+pub use live::{Claim, Live, LiveRuns};
 pub use recover::Recovery;
 pub use steps::{Step, Steps};
 
@@ -155,17 +158,18 @@ pub struct Runs {
 struct Inner {
     options: Options,
     rooms: Rooms,
-    /// When this process began; what is older was left by another one.
-    born: Millis,
     admission: Admission,
     live: LiveRuns,
     starting: Semaphore,
     events: broadcast::Sender<LiveEvent>,
     tasks: TaskTracker,
-    /// Set when the server shuts down: nothing new is admitted, drivers let go of their runs.
+    /// Set when the server shuts down: nothing new is admitted, and what has not started stays where it is.
     closing: CancellationToken,
-    /// The worker image, once it was found.
-    image: tokio::sync::Mutex<Option<Image>>,
+    /// Set a little later, when runs have had their time to stop: drivers let go of their containers.
+    letting_go: CancellationToken,
+    /// How to end the tasks as a crash would.
+    #[cfg(test)]
+    spawned: std::sync::Mutex<Vec<tokio::task::AbortHandle>>,
     /// Whether Docker answered when it was last asked.
     docker_ok: AtomicBool,
 }
@@ -191,9 +195,10 @@ impl Runs {
                 events,
                 tasks: TaskTracker::new(),
                 closing: CancellationToken::new(),
-                image: tokio::sync::Mutex::default(),
+                letting_go: CancellationToken::new(),
+                #[cfg(test)]
+                spawned: std::sync::Mutex::default(),
                 docker_ok: AtomicBool::new(true),
-                born: rooms.clock.now(),
                 options,
                 rooms,
             }),
@@ -279,31 +284,52 @@ impl Runs {
     }
 
     /// Stops everything of ours within about ten seconds: runs are left to continue and marked INTERRUPTED, or stopped when
-    /// the operator wants that.
+    /// the operator wants that. What has not started stays PENDING and is queued again by the next server.
     pub async fn shutdown(&self) {
-        let Inner { closing, tasks, live, options, .. } = &*self.inner;
+        let Inner { closing, letting_go, tasks, live, options, .. } = &*self.inner;
+        closing.cancel();
         tasks.close();
         if options.stop_on_shutdown {
-            for live in live.all() {
-                if let Err(error) = self.stop(live.run, StopReason::Shutdown).await {
-                    tracing::warn!(run = %live.run, %error, "a run could not be stopped: {error}");
+            let stop = async {
+                for live in live.all().into_iter().filter(|live| has_container(live.phase())) {
+                    if let Err(error) = self.stop(live.run, StopReason::Shutdown).await {
+                        tracing::warn!(run = %live.run, %error, "a run could not be stopped: {error}");
+                    }
                 }
-            }
-            let grace = options.cancel_grace.min(Duration::from_secs(4)) + Duration::from_secs(1);
-            let _ = tokio::time::timeout(grace, tasks.wait()).await;
+                tasks.wait().await;
+            };
+            let _ = tokio::time::timeout(self.shutdown_grace() + Duration::from_secs(1), stop).await;
         }
-        closing.cancel();
+        letting_go.cancel();
         if tokio::time::timeout(Duration::from_secs(2), tasks.wait()).await.is_err() {
             tracing::warn!("some runs did not let go in time; the next start finds them by their containers");
         }
+    }
+
+    /// Time between SIGTERM and SIGKILL when we shut down: the system that stops us does not wait long.
+    fn shutdown_grace(&self) -> Duration {
+        self.inner.options.cancel_grace.min(Duration::from_secs(4))
+    }
+
+    /// Lets a task run that a shutdown waits for.
+    fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> tokio::task::JoinHandle<T> {
+        let handle = self.inner.tasks.spawn(task);
+        #[cfg(test)]
+        self.inner.spawned.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(handle.abort_handle());
+        handle
     }
 
     /// Asks a run to stop, wherever it is. The reason is stored before anything is stopped.
     pub(in crate::runs) async fn stop(&self, run: RunId, reason: StopReason) -> Result<(), RunsError> {
         use crate::store::StopAnswer;
         let Inner { rooms, live, .. } = &*self.inner;
-        let answer = rooms.store.request_stop(&run.to_string(), &reason, rooms.clock.now()).await?;
-        if let (StopAnswer::Accepted, Some(live)) = (answer, live.get(run)) {
+        let reason = match rooms.store.request_stop(&run.to_string(), &reason, rooms.clock.now()).await? {
+            StopAnswer::Accepted => reason,
+            // Handed on as well: whoever stored it may have gone away before it reached the driver.
+            StopAnswer::Already(first) => first,
+            StopAnswer::Ended(_) => return Ok(()),
+        };
+        if let Some(live) = live.get(run) {
             live.request_stop(reason);
         }
         Ok(())
@@ -321,6 +347,11 @@ impl Runs {
         }
         self.run(run).await
     }
+}
+
+/// Whether a run in this phase has a container, or may have one at any moment.
+const fn has_container(phase: Phase) -> bool {
+    matches!(phase, Phase::Starting | Phase::Running | Phase::Stopping)
 }
 
 fn parse_id(run: &str) -> Result<RunId, RunsError> {

@@ -1,12 +1,12 @@
 //! Carries a container's output into its log, and learns on the way when it last spoke and which exception it printed.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt, StreamExt};
 
-use crate::domain::clock::{Millis, SharedClock};
+use super::live::Live;
+use crate::domain::clock::SharedClock;
 use crate::domain::error_line::ExceptionWatch;
 use crate::engine::{Frame, OutputStream, Source};
 use crate::journal::{JournalError, LogWriter};
@@ -68,10 +68,11 @@ impl Tap {
         self.note(result);
     }
 
-    /// Whether the script has written anything that this tap took.
+    /// How many bytes of the script the log has, or would have if disk and size limit had allowed it.
     #[must_use]
-    pub fn has_heard(&self) -> bool {
-        self.writer.totals().stored.total() > 0
+    pub fn heard(&self) -> u64 {
+        let totals = self.writer.totals();
+        totals.stored.total() + totals.lost.total() + totals.beyond_cap.total()
     }
 
     /// The last exception seen so far; forgets it.
@@ -93,8 +94,8 @@ impl Tap {
     }
 }
 
-/// Moves `output` into the log until it ends. `last_output` is set to the time of each piece, in ms since the epoch.
-pub async fn pump(mut output: OutputStream, tap: &mut Tap, last_output: &AtomicI64) -> Ended {
+/// Moves `output` into the log until it ends, noting each time that something came.
+pub async fn pump(mut output: OutputStream, tap: &mut Tap, live: &Live) -> Ended {
     loop {
         // What is ready is taken without pause; only then is it worth a write.
         let ready = output.next().now_or_never();
@@ -108,7 +109,7 @@ pub async fn pump(mut output: OutputStream, tap: &mut Tap, last_output: &AtomicI
         match next {
             Some(Ok(Frame { source, bytes })) => {
                 let now = tap.clock.now();
-                last_output.store(now.0, Ordering::Relaxed);
+                live.heard(now);
                 tap.take(source, now.to_utc(), &bytes).await;
             }
             Some(Err(error)) => {
@@ -140,10 +141,4 @@ async fn wait_for_more(output: &mut OutputStream, tap: &mut Tap) -> Option<crate
         tap.flush_partial().await;
     }
     output.next().await
-}
-
-/// The instant of the last output, if there was any.
-#[must_use]
-pub fn last_output(at: &AtomicI64) -> Option<Millis> {
-    Some(Millis(at.load(Ordering::Relaxed))).filter(|at| at.0 > 0)
 }

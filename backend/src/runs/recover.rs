@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use fastflow_shared::{ErrorType, Phase, RunStatus};
 
+use super::admission::Place;
 use super::drive::{Begun, Driver};
-use super::live::Live;
+use super::live::Claim;
 use super::pump::Tap;
-use super::{Runs, RunsError, parse_id, workspace};
+use super::{Inner, Runs, RunsError, parse_id, workspace};
 use crate::domain::clock::Millis;
 use crate::domain::outcome::Outcome;
 use crate::domain::run::Event;
-use crate::engine::{ContainerState, ContainerSummary, Kind, Status, launcher};
-use crate::journal::RunId;
-use crate::store::{Facts, RunRow};
+use crate::engine::{ContainerId, ContainerState, ContainerSummary, Kind, Status, launcher};
+use crate::store::{Facts, Report, RunRow, StoreError};
 
-/// A container or folder younger than this may belong to a start that is under way.
-const YOUNG: f64 = 60.0;
+/// How long a container is given to show that it never got its job.
+const LAUNCHER_GIVES_UP: Duration = Duration::from_secs(2);
 
 /// What a pass did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,8 +48,7 @@ impl std::fmt::Display for Recovery {
 }
 
 impl Runs {
-    /// Matches containers and rows. What nobody drives is taken up, unless it is so young that a start of this very process
-    /// may be about to: whatever is older than the process is left over from another one.
+    /// Matches containers and rows. What nobody drives is taken up. One run that cannot be taken up does not keep the others.
     ///
     /// # Errors
     /// Docker or the database; nothing is guessed then, and the next pass tries again.
@@ -62,102 +61,127 @@ impl Runs {
             }
         })?;
         let (rows, broken) = rooms.store.unfinished_runs().await?;
+        // Runs whose containers and folders are not to be touched: those in the database, whether they can be read or not.
+        let mut known: HashSet<String> = rows.iter().map(|row| row.spec.id.clone()).collect();
         for error in broken {
             tracing::error!(%error, "a run cannot be read and is left alone: {error}");
+            if let StoreError::Corrupt { key, .. } = error {
+                known.insert(key);
+            }
         }
-        let now = rooms.clock.now();
+        let (of_runs, others): (Vec<_>, Vec<_>) =
+            containers.into_iter().partition(|c| c.kind == Some(Kind::Run) && c.run_id.is_some());
+        let by_run: HashMap<String, ContainerSummary> =
+            of_runs.into_iter().filter_map(|container| Some((container.run_id.clone()?, container))).collect();
+
         let mut recovery = Recovery::default();
-        let mut by_run: HashMap<String, ContainerSummary> = HashMap::new();
-        let mut strays = Vec::new();
-        for container in containers {
-            match (&container.run_id, container.kind) {
-                (Some(run), Some(Kind::Run)) => {
-                    by_run.insert(run.clone(), container);
-                }
-                _ => strays.push(container),
+        let mut failure = None;
+        let ours = |row: &RunRow| row.spec.instance.as_ref().is_none_or(|name| *name == self.inner.options.instance);
+        // Working ones first: they hold their slots before anybody is admitted from the queue.
+        let (working, waiting): (Vec<_>, Vec<_>) = rows
+            .into_iter()
+            .filter(ours)
+            .partition(|row| row.status != RunStatus::Pending || by_run.contains_key(&row.spec.id));
+        for row in working.into_iter().chain(waiting) {
+            let container = by_run.get(&row.spec.id);
+            if let Err(error) = self.take_up(&row, container, &mut recovery).await {
+                tracing::warn!(run = row.spec.id, %error, "a run is not recovered yet: {error}");
+                failure.get_or_insert(error);
             }
         }
-        let mut known = HashSet::new();
-        for row in rows {
-            let Ok(id) = parse_id(&row.spec.id) else { continue };
-            known.insert(id);
-            let container = by_run.remove(&row.spec.id);
-            if self.inner.live.get(id).is_some() || self.is_closing() {
-                continue;
-            }
-            // The row may have been read just before its driver took it up.
-            let accepted = row.spec.created_at;
-            if accepted >= self.inner.born && now.seconds_since(accepted) < YOUNG && row.status == RunStatus::Pending {
-                continue;
-            }
-            self.recover_run(id, row, container, &mut recovery).await?;
-        }
-        strays.extend(by_run.into_values());
-        for container in strays {
-            let created = Millis::from(container.created_at);
-            let young = created >= self.inner.born && now.seconds_since(created) < YOUNG;
-            let driven = container.run_id.as_deref().and_then(|run| parse_id(run).ok());
-            let driven = driven.is_some_and(|run| self.inner.live.get(run).is_some());
-            if driven || young || (container.kind == Some(Kind::Preparation) && created >= self.inner.born) {
+        let strays = by_run.into_values().filter(|c| c.run_id.as_ref().is_some_and(|run| !known.contains(run)));
+        for container in strays.chain(others) {
+            if self.is_closing() || self.is_in_use(&container) {
                 continue;
             }
             tracing::info!(container = %container.id, name = container.name, "removing a container without a run");
-            rooms.engine.remove(&container.id).await?;
-            recovery.removed += 1;
+            match rooms.engine.remove(&container.id).await {
+                Ok(()) => recovery.removed += 1,
+                Err(error) => {
+                    failure.get_or_insert(error.into());
+                }
+            }
         }
         recovery.folders = self.sweep_workspaces(&known).await?;
-        Ok(recovery)
+        failure.map_or(Ok(recovery), Err)
     }
 
-    async fn recover_run(
+    /// Whether a container without an unfinished row may still be needed by somebody in this process.
+    fn is_in_use(&self, container: &ContainerSummary) -> bool {
+        let Inner { live, rooms, .. } = &*self.inner;
+        match container.kind {
+            Some(Kind::Preparation) => rooms.environments.is_using(&container.name),
+            // Its driver removes it in a moment.
+            _ => container
+                .run_id
+                .as_deref()
+                .and_then(|run| parse_id(run).ok())
+                .is_some_and(|run| live.get(run).is_some()),
+        }
+    }
+
+    async fn take_up(
         &self,
-        id: RunId,
-        row: RunRow,
-        container: Option<ContainerSummary>,
+        seen: &RunRow,
+        container: Option<&ContainerSummary>,
         recovery: &mut Recovery,
     ) -> Result<(), RunsError> {
-        let engine = &self.inner.rooms.engine;
-        let state = match &container {
-            Some(container) => engine.inspect(&container.id).await?,
-            None => None,
-        };
-        match state {
-            Some(state) if state.status.is_running() => {
-                recovery.reattached += 1;
-                self.follow_found(id, row, state);
+        let rooms = &self.inner.rooms;
+        let Ok(id) = parse_id(&seen.spec.id) else { return Ok(()) };
+        if self.is_closing() {
+            return Ok(());
+        }
+        // None: somebody drives it.
+        let Some(claim) = self.inner.live.claim(id, &seen.spec.pipeline_name, Phase::Queued) else { return Ok(()) };
+        // What was seen before the claim may be out of date by a whole run; from now on nobody else changes it.
+        let row = rooms.store.run(&seen.spec.id).await?;
+        if row.status.is_final() {
+            return Ok(());
+        }
+        let mut state = None;
+        let stored = row.container_id.clone().map(ContainerId::new);
+        for container in container.map(|container| container.id.clone()).into_iter().chain(stored) {
+            if state.is_none() {
+                state = rooms.engine.inspect(&container).await?;
             }
-            // The script never began: created and not started, or started and left without its job.
+        }
+        match state {
             Some(state) if never_began(&state, &row) => {
-                engine.remove(&state.id).await?;
+                rooms.engine.remove(&state.id).await?;
                 recovery.requeued += 1;
-                self.requeue(id, row).await?;
+                self.requeue(claim, row).await?;
             }
             Some(state) => {
-                recovery.completed += 1;
-                self.follow_found(id, row, state);
+                if state.status.is_running() {
+                    recovery.reattached += 1;
+                } else {
+                    recovery.completed += 1;
+                }
+                // Its slot is taken before anybody else can be admitted.
+                let place = self.inner.admission.adopt(id);
+                claim.set_phase(Phase::Running);
+                self.spawn(Driver::new(self.clone(), claim, row).from_a_found_container(state, place));
             }
             None if row.status == RunStatus::Pending || row.container_id.is_none() => {
                 recovery.requeued += 1;
-                self.requeue(id, row).await?;
+                self.requeue(claim, row).await?;
             }
             None => {
                 recovery.lost += 1;
-                let live = Live::new(id, &row.spec.pipeline_name, Phase::Running);
-                if self.inner.live.add(&live) {
-                    let driver = Driver::new(self.clone(), live, row);
-                    self.inner.tasks.spawn(driver.was_lost());
-                }
+                claim.set_phase(Phase::Running);
+                self.spawn(Driver::new(self.clone(), claim, row).was_lost());
             }
         }
         Ok(())
     }
 
-    async fn requeue(&self, id: RunId, row: RunRow) -> Result<(), RunsError> {
+    async fn requeue(&self, claim: Claim, row: RunRow) -> Result<(), RunsError> {
+        let rooms = &self.inner.rooms;
         let run = row.spec.id.clone();
         let row = if row.status == RunStatus::Pending {
             row
         } else {
-            let report = crate::store::Report {
+            let report = Report {
                 run_id: &run,
                 expected: &[row.status],
                 events: if row.status == RunStatus::Running {
@@ -166,36 +190,20 @@ impl Runs {
                     &[Event::Requeued]
                 },
                 facts: Facts::default(),
-                now: self.inner.rooms.clock.now(),
+                knows_stop: false,
+                now: rooms.clock.now(),
             };
-            self.inner.rooms.store.record(&report).await?;
-            self.inner.rooms.store.run(&run).await?
+            rooms.store.record(&report).await?;
+            rooms.store.run(&run).await?
         };
         // Its place in the queue is taken at once, so that the order of the queue survives the crash.
-        let waits = row.spec.not_before.is_some_and(|due| due > self.inner.rooms.clock.now());
-        let place = (!waits).then(|| self.inner.admission.enter_always(id));
-        self.drive(id, row, place);
+        let waits = row.spec.not_before.is_some_and(|due| due > rooms.clock.now());
+        let place = (!waits).then(|| self.inner.admission.enter_always(claim.run));
+        self.drive(claim, row, place);
         Ok(())
     }
 
-    fn follow_found(&self, id: RunId, row: RunRow, state: ContainerState) {
-        let live = Live::new(id, &row.spec.pipeline_name, Phase::Running);
-        if !self.inner.live.add(&live) {
-            return;
-        }
-        if let Some(reason) = row.stop_reason.clone() {
-            live.request_stop(reason);
-        }
-        // Its slot is taken before anybody else can be admitted.
-        let place = self.inner.admission.adopt(id);
-        let driver = Driver::new(self.clone(), live, row);
-        self.inner.tasks.spawn(async move {
-            driver.from_a_found_container(state).await;
-            drop(place);
-        });
-    }
-
-    async fn sweep_workspaces(&self, known: &HashSet<RunId>) -> Result<usize, RunsError> {
+    async fn sweep_workspaces(&self, known: &HashSet<String>) -> Result<usize, RunsError> {
         let scratch = self.inner.options.scratch_dir.clone();
         let found = tokio::task::spawn_blocking(move || workspace::list(&scratch))
             .await
@@ -204,7 +212,9 @@ impl Runs {
             .map_err(|source| RunsError::Io { what: "reading the scratch folder", source })?;
         let mut removed = 0;
         for run in found {
-            if !known.contains(&run) && self.inner.live.get(run).is_none() {
+            // When we shut down, containers work on in folders whose runs nobody drives any more.
+            let in_use = known.contains(&run.to_string()) || self.inner.live.get(run).is_some();
+            if !in_use && !self.is_closing() {
                 self.remove_workspace(run).await;
                 removed += 1;
             }
@@ -221,9 +231,15 @@ fn never_began(state: &ContainerState, row: &RunRow) -> bool {
 
 impl Driver {
     /// A container that works or has ended was found for this run.
-    pub(super) async fn from_a_found_container(self, state: ContainerState) {
+    pub(super) async fn from_a_found_container(self, state: ContainerState, place: Place) {
         let rooms = &self.runs.inner.rooms;
         let run = self.live.run;
+        if self.row.status == RunStatus::Pending && self.gives_up(&state).await {
+            return match rooms.engine.remove(&state.id).await {
+                Ok(()) => self.from_the_beginning(Some(place)).await,
+                Err(error) => tracing::warn!(%run, %error, "run {run} waits for the next recovery: {error}"),
+            };
+        }
         let started_at = state.started_at.map(Millis::from);
         let facts = Facts { container_id: Some(state.id.as_str().to_owned()), started_at, ..Facts::default() };
         let events: &[Event] = match self.row.status {
@@ -242,25 +258,28 @@ impl Driver {
                 let tap = Tap::new(writer, rooms.clock.clone());
                 self.follow_to_the_end(Begun { container: state.id, output: None, tap, started_at }).await;
             }
-            Err(error) => {
-                // Without its log the run cannot be followed; the next pass tries again.
-                tracing::error!(%run, %error, "the log of run {run} cannot be opened: {error}");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
+            // Without its log the run cannot be followed; the next pass tries again.
+            Err(error) => tracing::error!(%run, %error, "the log of run {run} cannot be opened: {error}"),
         }
-        self.runs.inner.live.remove(run);
+        // The slot is free only when nothing of the run is left.
+        drop(self);
+        drop(place);
+    }
+
+    /// Whether a container that was started by a server which died before it recorded that is a launcher that never got
+    /// its job. Such a one ends by itself as soon as it notices; nothing of what it says may come into the log.
+    async fn gives_up(&self, state: &ContainerState) -> bool {
+        let ends = self.runs.inner.rooms.engine.wait(&state.id);
+        let exit = tokio::time::timeout(LAUNCHER_GIVES_UP, ends).await;
+        matches!(exit, Ok(Ok(exit)) if exit.code == launcher::NO_JOB_EXIT_CODE)
     }
 
     /// The run had a container, and it is gone.
     pub(super) async fn was_lost(self) {
-        let outcome = match self.row.stop_reason.clone() {
-            Some(reason) => super::finish::stopped(reason),
-            None => Outcome::failed(
-                ErrorType::Lost,
-                "Its container was gone when the server came back, so how it ended is not known. Start the run again.",
-            ),
-        };
+        let outcome = Outcome::failed(
+            ErrorType::Lost,
+            "Its container was gone when the server came back, so how it ended is not known. Start the run again.",
+        );
         self.finish_lost(outcome).await;
-        self.runs.inner.live.remove(self.live.run);
     }
 }

@@ -2,19 +2,23 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use fastflow_shared::MetricsSample;
 use futures_util::StreamExt;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{ContainerId, Engine, Stats};
-use crate::journal::{Journal, RunId};
+use crate::engine::{ContainerId, Engine, EngineError, Stats};
+use crate::journal::{Journal, MetricsWriter, RunId};
 
 /// Samples over which CPU must stick to the hard limit to count as throttled: about ten seconds.
 const SUSTAINED: usize = 10;
 
 /// Share of the hard limit that counts as sticking to it.
 const AT_LIMIT: f64 = 0.95;
+
+/// Pause before Docker is asked for samples again.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 const MIB: f64 = 1_048_576.0;
 
@@ -147,7 +151,7 @@ impl Sampler {
     pub async fn finish(mut self) -> Usage {
         self.stop.cancel();
         // It only has to close its file.
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), &mut self.task).await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), &mut self.task).await;
         self.usage()
     }
 }
@@ -170,19 +174,43 @@ async fn sample(
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let mut writer = journal.metrics_writer(run).await?;
-    let result = async {
-        let Some(stats) = stop.run_until_cancelled(engine.stats(container)).await else { return Ok(()) };
-        let mut stats = stats?;
-        while let Some(Some(next)) = stop.run_until_cancelled(stats.next()).await {
-            let Some(sample) = meter.read(&next?) else { continue };
-            *usage.lock().unwrap_or_else(PoisonError::into_inner) = meter.usage();
-            writer.append(&sample).await?;
+    let sampling = async {
+        loop {
+            let broken = stretch(engine, container, &mut meter, usage, &mut writer).await?;
+            if matches!(&broken, Some(error) if error.is_not_found()) {
+                return Ok(());
+            }
+            // Docker went away, or the container has ended and we are told so in a moment.
+            tokio::time::sleep(TRY_AGAIN).await;
         }
-        Ok(())
-    }
-    .await;
+    };
+    let result = stop.run_until_cancelled(sampling).await.unwrap_or(Ok(()));
     writer.finish();
     result
+}
+
+/// Takes samples until Docker gives no more; says why if it does.
+async fn stretch(
+    engine: &Arc<dyn Engine>,
+    container: &ContainerId,
+    meter: &mut Meter,
+    usage: &Mutex<Usage>,
+    writer: &mut MetricsWriter,
+) -> Result<Option<EngineError>, Failure> {
+    let mut stats = match engine.stats(container).await {
+        Ok(stats) => stats,
+        Err(error) => return Ok(Some(error)),
+    };
+    while let Some(next) = stats.next().await {
+        let next = match next {
+            Ok(next) => next,
+            Err(error) => return Ok(Some(error)),
+        };
+        let Some(sample) = meter.read(&next) else { continue };
+        *usage.lock().unwrap_or_else(PoisonError::into_inner) = meter.usage();
+        writer.append(&sample).await?;
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

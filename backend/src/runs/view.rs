@@ -67,7 +67,7 @@ impl Runs {
         };
         let now = self.inner.rooms.clock.now();
         let limit = self.inner.options.silence_limit;
-        let last = self.inner.live.get(run_id).and_then(|live| super::pump::last_output(&live.last_output));
+        let last = self.inner.live.get(run_id).and_then(|live| live.last_output());
         let since = last.or(row.started_at);
         let silent_seconds =
             since.filter(|_| row.status == RunStatus::Running).map(|at| now.seconds_since(at).max(0.0));

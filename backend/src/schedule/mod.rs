@@ -70,15 +70,21 @@ impl Schedule {
     /// Fires what is due. Returns how many runs were started.
     ///
     /// # Errors
-    /// The database; what was not claimed is still due at the next tick.
+    /// The database, or the first job whose code cannot be read or kept; what was not claimed is still due at the next tick.
     pub async fn tick(&self) -> Result<usize, ScheduleError> {
         self.adopt_repository_jobs().await?;
         let now = self.clock.now();
-        let mut fired = 0;
+        let (mut fired, mut failed) = (0, None);
         for row in self.store.due(now, BATCH).await? {
-            fired += usize::from(self.fire(&row, now).await?);
+            match self.fire(&row, now).await {
+                Ok(begun) => fired += usize::from(begun),
+                // The database would fail for the others as well, and each could wait for its deadline.
+                Err(error @ (ScheduleError::Store(_) | ScheduleError::Runs(RunsError::Store(_)))) => return Err(error),
+                // Code that cannot be read or kept is the fault of that pipeline: the others have their turn.
+                Err(error) => failed = failed.or(Some(error)),
+            }
         }
-        Ok(fired)
+        failed.map_or(Ok(fired), Err)
     }
 
     async fn fire(&self, row: &JobRow, now: Millis) -> Result<bool, ScheduleError> {

@@ -44,6 +44,9 @@ pub struct Report<'a> {
     pub events: &'a [Event],
     /// What is known beside it.
     pub facts: Facts,
+    /// Whether the report knows of a reason of ours to stop the run. If it does not, and one has been stored meanwhile, an
+    /// end is refused, to be decided anew: whoever was told that a run is cancelled must not see it succeed or be retried.
+    pub knows_stop: bool,
     /// When it is reported.
     pub now: Millis,
 }
@@ -58,7 +61,8 @@ pub enum Recorded {
         /// Status now.
         to: RunStatus,
     },
-    /// The events cannot happen to a run in this status; nothing was changed.
+    /// The events cannot happen to a run in this status, or it is to be stopped and the report did not know; nothing was
+    /// changed.
     Refused {
         /// Its status.
         current: RunStatus,
@@ -77,7 +81,7 @@ const UPDATE: &str = "UPDATE runs SET status = $3, container_id = COALESCE($4, c
     started_at = COALESCE($5, started_at), finished_at = COALESCE($6, finished_at), exit_code = COALESCE($7, exit_code), \
     error_type = COALESCE($8, error_type), error_message = COALESCE($9, error_message), \
     retried_by = COALESCE($10, retried_by), sealed_env = CASE WHEN $11 = 1 THEN NULL ELSE sealed_env END \
-    WHERE id = $1 AND status = $2 RETURNING id, pipeline_name, started_at, finished_at";
+    WHERE id = $1 AND status = $2 AND (stop_reason IS NULL OR $12 = 1) RETURNING id, pipeline_name, started_at, finished_at";
 
 /// The row exists already, but for a pipeline that no sync has ever seen. Counters add up; the percentile is taken as it is: of
 /// two ends at the same instant on PostgreSQL it may miss one until the next.
@@ -115,8 +119,11 @@ impl Store {
         self.within(async {
             let mut tx = self.write().await?;
             loop {
-                let current = status(&mut tx, report.run_id).await?;
+                let (current, is_to_stop) = status(&mut tx, report.run_id).await?;
                 let Some(to) = lead(report, current) else { return Ok(Recorded::Refused { current }) };
+                if is_to_stop && to.is_final() && !report.knows_stop {
+                    return Ok(Recorded::Refused { current });
+                }
                 // On PostgreSQL another transaction may have changed the status since it was read: then nothing matches,
                 // and the report is judged again on what it is now. Statuses do not go in circles for ever, so this ends.
                 if apply(&mut tx, report, current, to, next).await? {
@@ -137,9 +144,12 @@ fn lead(report: &Report<'_>, current: RunStatus) -> Option<RunStatus> {
     report.events.iter().try_fold(current, |status, event| transition(status, *event)).ok()
 }
 
-async fn status(tx: &mut AnyConnection, id: &str) -> Result<RunStatus, StoreError> {
-    let row = sqlx::query("SELECT id, status FROM runs WHERE id = $1").bind(id).fetch_optional(tx).await?;
-    Cells::new(&row.ok_or_else(|| StoreError::not_found("run", id))?, "runs", "id").named("status")
+/// The status, and whether the run is to be stopped.
+async fn status(tx: &mut AnyConnection, id: &str) -> Result<(RunStatus, bool), StoreError> {
+    let row = sqlx::query("SELECT id, status, stop_reason FROM runs WHERE id = $1").bind(id).fetch_optional(tx).await?;
+    let row = row.ok_or_else(|| StoreError::not_found("run", id))?;
+    let cells = Cells::new(&row, "runs", "id");
+    Ok((cells.named("status")?, cells.opt_text("stop_reason")?.is_some()))
 }
 
 async fn apply(
@@ -163,6 +173,7 @@ async fn apply(
         .bind(free_text(error_message.as_deref()))
         .bind(next.map(|run| run.id.as_str()))
         .bind(i64::from(to.is_final()))
+        .bind(i64::from(report.knows_stop || !to.is_final()))
         .fetch_optional(&mut *tx)
         .await?;
     let Some(row) = row else { return Ok(false) };

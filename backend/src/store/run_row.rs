@@ -158,6 +158,41 @@ pub struct RunRow {
     pub container_id: Option<String>,
 }
 
+impl From<NewRun> for RunRow {
+    /// The row as it is inserted.
+    fn from(spec: NewRun) -> Self {
+        Self {
+            status: RunStatus::Pending,
+            retried_by: None,
+            queued_at: spec.queued_at(),
+            started_at: None,
+            finished_at: None,
+            exit_code: None,
+            error_type: None,
+            error_message: None,
+            cancel_requested_at: None,
+            cancel_requested_by: None,
+            stop_reason: None,
+            environment_key: None,
+            image_id: None,
+            uv_version: None,
+            setup_duration: None,
+            env_names: Vec::new(),
+            measured: Measured::default(),
+            container_id: None,
+            spec,
+        }
+    }
+}
+
+impl NewRun {
+    /// Orders the queue: when it was accepted, or when its wait for a retry ends.
+    #[must_use]
+    pub fn queued_at(&self) -> Millis {
+        self.not_before.map_or(self.created_at, |due| due.max(self.created_at))
+    }
+}
+
 impl RunRow {
     pub(super) fn read(row: &AnyRow) -> Result<Self, StoreError> {
         let cells = Cells::new(row, "runs", "id");

@@ -79,7 +79,7 @@ pub(super) async fn insert(connection: &mut AnyConnection, run: &NewRun) -> Resu
         .bind(job_id.as_deref())
         .bind(due_at.map(|time| time.0))
         .bind(created_at.0)
-        .bind(not_before.map_or(*created_at, |time| time.max(*created_at)).0)
+        .bind(run.queued_at().0)
         .bind(code.commit.as_deref())
         .bind(free_text(code.commit_subject.as_deref()))
         .bind(free_text(code.commit_author.as_deref()))

@@ -15,6 +15,9 @@ use crate::environments::{EnvironmentError, Environments, Inputs};
 use crate::runs::Runs;
 use crate::store::Store;
 
+/// Seconds after which an environment that could not be built is tried again without a change of the code.
+const TRY_AGAIN_SECONDS: f64 = 600.0;
+
 /// How code is synced.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -40,6 +43,7 @@ pub struct Readiness {
     /// uv's message when it could not be built.
     pub error: Option<String>,
     fingerprint: u64,
+    noted_at: Millis,
 }
 
 /// The handle to the sync. Cheap to clone.
@@ -107,20 +111,43 @@ impl Sync {
         if first || !changes.is_empty() {
             let event = LiveEvent { kind: "sync".into(), id: String::new(), pipeline_name: None, status: None };
             self.inner.runs.announce(event);
+        }
+        // Also without a change: Docker may have been away when something changed, or the package index.
+        if self.wants_heat() {
             let this = self.clone();
             tokio::spawn(async move { this.heat().await });
         }
         Ok(changes)
     }
 
+    /// Whether a pipeline's environment should be looked at, and nobody does so now.
+    fn wants_heat(&self) -> bool {
+        let snapshot = self.inner.catalog.snapshot();
+        let wanted = |p: &Arc<Pipeline>| p.is_valid() && self.known(p).is_none();
+        self.inner.heating.try_lock().is_ok() && snapshot.pipelines.values().any(wanted)
+    }
+
+    /// What was found out about this very state of the pipeline, if it still counts.
+    fn known(&self, pipeline: &Pipeline) -> Option<Readiness> {
+        let known = self.inner.readiness.read().unwrap_or_else(PoisonError::into_inner).get(&pipeline.name).cloned()?;
+        let counts = match known.state {
+            EnvironmentState::Building | EnvironmentState::Ready => true,
+            // What failed may work later without a change: a package that was missing has been published.
+            EnvironmentState::Failed | EnvironmentState::Unknown => {
+                self.inner.clock.now().seconds_since(known.noted_at) < TRY_AGAIN_SECONDS
+            }
+        };
+        (counts && known.fingerprint == pipeline.fingerprint).then_some(known)
+    }
+
     /// How far a pipeline's environment is.
     #[must_use]
     pub fn readiness(&self, pipeline: &Pipeline) -> Readiness {
-        let known = self.inner.readiness.read().unwrap_or_else(PoisonError::into_inner).get(&pipeline.name).cloned();
-        known.filter(|known| known.fingerprint == pipeline.fingerprint).unwrap_or(Readiness {
+        self.known(pipeline).unwrap_or_else(|| Readiness {
             state: EnvironmentState::Unknown,
             error: None,
             fingerprint: pipeline.fingerprint,
+            noted_at: self.inner.clock.now(),
         })
     }
 
@@ -160,7 +187,7 @@ impl Sync {
             if self.inner.runs.is_closing() {
                 return;
             }
-            if self.readiness(pipeline).state != EnvironmentState::Unknown {
+            if self.known(pipeline).is_some() {
                 continue;
             }
             let (folder, python) = (pipeline.folder.clone(), pipeline.settings.python_version.clone());
@@ -177,6 +204,7 @@ impl Sync {
                 continue;
             }
             if !self.inner.options.pre_heat {
+                self.note(pipeline, EnvironmentState::Unknown, None);
                 continue;
             }
             self.note(pipeline, EnvironmentState::Building, None);
@@ -207,7 +235,8 @@ impl Sync {
     }
 
     fn note(&self, pipeline: &Pipeline, state: EnvironmentState, error: Option<String>) {
-        let readiness = Readiness { state, error, fingerprint: pipeline.fingerprint };
+        let noted_at = self.inner.clock.now();
+        let readiness = Readiness { state, error, fingerprint: pipeline.fingerprint, noted_at };
         self.inner.readiness.write().unwrap_or_else(PoisonError::into_inner).insert(pipeline.name.clone(), readiness);
         self.inner.runs.announce(LiveEvent {
             kind: "pipeline".into(),

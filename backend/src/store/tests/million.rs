@@ -111,7 +111,8 @@ async fn measure(store: &Store, statistics: bool) {
         store.insert_run(&new_run(&id, "big", 1_000_000_000)).await.expect("inserted");
         let events = [Event::StartFailed];
         let now = Millis(1_000_000_001);
-        let report = Report { run_id: &id, expected: &[], events: &events, facts: Facts::default(), now };
+        let report =
+            Report { run_id: &id, expected: &[], events: &events, facts: Facts::default(), knows_stop: true, now };
         timed("an end", store.record(&report)).await;
         timed("older than", store.runs_older_than(Millis(400_000_000), 500)).await;
         timed("beyond 1,000", store.runs_beyond("big", 1_000, 500)).await;

@@ -44,7 +44,7 @@ fn new_run(id: &str, pipeline: &str, at: i64) -> NewRun {
 
 /// Records `events` at the time `now`.
 async fn record(store: &Store, id: &str, events: &[Event], facts: Facts, now: i64) -> Recorded {
-    let report = Report { run_id: id, expected: &[], events, facts, now: Millis(now) };
+    let report = Report { run_id: id, expected: &[], events, facts, knows_stop: true, now: Millis(now) };
     store.record(&report).await.expect("recorded or refused")
 }
 

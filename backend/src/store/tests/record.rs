@@ -9,6 +9,7 @@ use super::super::testing::{on_both, on_both_with};
 use super::super::*;
 use super::{finish, new_run, number, record};
 use crate::domain::clock::Millis;
+use crate::domain::outcome::StopReason;
 use crate::domain::run::{Event, transition};
 
 async fn counters(store: &Store, name: &str) -> (i64, i64, i64) {
@@ -88,6 +89,28 @@ async fn several_events_are_one_step_or_none() {
 }
 
 #[tokio::test]
+async fn an_end_that_does_not_know_of_a_stop_is_refused() {
+    on_both(async |store| {
+        store.insert_run(&new_run("a", "etl", 1)).await.expect("inserted");
+        store.request_stop("a", &StopReason::Cancelled { by: None }, Millis(2)).await.expect("stored");
+        let report = |event: &'static [Event], knows_stop| Report {
+            run_id: "a",
+            expected: &[],
+            events: event,
+            facts: Facts::default(),
+            knows_stop,
+            now: Millis(3),
+        };
+        let started = store.record(&report(&[Event::Started], false)).await.expect("answered");
+        assert!(started.applied(), "only an end has to know");
+        let ignorant = store.record(&report(&[Event::Succeeded], false)).await.expect("answered");
+        assert_eq!(ignorant, Recorded::Refused { current: RunStatus::Running });
+        assert!(store.record(&report(&[Event::Failed], true)).await.expect("answered").applied());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_report_for_another_status_is_refused() {
     on_both(async |store| {
         store.insert_run(&new_run("a", "etl", 1)).await.expect("inserted");
@@ -96,6 +119,7 @@ async fn a_report_for_another_status_is_refused() {
             expected: &[RunStatus::Running],
             events: &[Event::WatchLost],
             facts: Facts::default(),
+            knows_stop: true,
             now: Millis(2),
         };
         let refused = Recorded::Refused { current: RunStatus::Pending };
@@ -128,8 +152,14 @@ async fn the_next_attempt_is_inserted_with_the_outcome_or_not_at_all() {
         record(&store, "a", &[Event::Started], Facts::default(), 2).await;
         let next =
             NewRun { attempt: 2, retry_of: Some("a".into()), not_before: Some(Millis(100)), ..new_run("b", "etl", 3) };
-        let report =
-            Report { run_id: "a", expected: &[], events: &[Event::Failed], facts: Facts::default(), now: Millis(3) };
+        let report = Report {
+            run_id: "a",
+            expected: &[],
+            events: &[Event::Failed],
+            facts: Facts::default(),
+            knows_stop: true,
+            now: Millis(3),
+        };
         // The next attempt cannot be inserted: the outcome is not recorded either.
         let taken = NewRun { id: "a".into(), ..next.clone() };
         let error = store.record_with_retry(&report, Some(&taken)).await.expect_err("the id is taken");
@@ -173,7 +203,14 @@ async fn many_at_once_all_succeed_and_the_counters_are_exact() {
                     barrier.wait().await;
                     let facts = Facts { finished_at: Some(Millis(1_000)), ..Facts::default() };
                     let events = [event];
-                    let report = Report { run_id: &id, expected: &[], events: &events, facts, now: Millis(1_000) };
+                    let report = Report {
+                        run_id: &id,
+                        expected: &[],
+                        events: &events,
+                        facts,
+                        knows_stop: true,
+                        now: Millis(1_000),
+                    };
                     store.record(&report).await
                 });
             }
@@ -205,8 +242,14 @@ async fn two_processes_on_one_file_wait_for_each_other() {
             let id = format!("run-{number}");
             store.insert_run(&new_run(&id, "etl", 1)).await?;
             let events = [Event::StartFailed];
-            let report =
-                Report { run_id: &id, expected: &[], events: &events, facts: Facts::default(), now: Millis(2) };
+            let report = Report {
+                run_id: &id,
+                expected: &[],
+                events: &events,
+                facts: Facts::default(),
+                knows_stop: true,
+                now: Millis(2),
+            };
             store.record(&report).await
         });
     }

@@ -112,7 +112,14 @@ async fn every_field_of_the_dto_goes_through_the_database() {
             ..Facts::default()
         };
         let next = NewRun { job_id: None, due_at: None, ..new_run("0197-next", "etl", 9) };
-        let report = Report { run_id: id, expected: &[], events: &[Event::Failed], facts: ended, now: Millis(9) };
+        let report = Report {
+            run_id: id,
+            expected: &[],
+            events: &[Event::Failed],
+            facts: ended,
+            knows_stop: true,
+            now: Millis(9),
+        };
         store.record_with_retry(&report, Some(&next)).await.expect("recorded");
 
         let row = store.run(id).await.expect("there");
