@@ -78,6 +78,7 @@ async fn starts_wait_together_for_one_build_and_say_so() {
     assert_eq!(a.environment, b.environment);
     let builds = server.messages().matches("building environment").count();
     assert_eq!(builds, 1, "two starts at the same moment share one build");
+    let _ = client.post(fastflow_shared::routes::SYNC).await.expect(200);
     assert_eq!(client.pipeline("counts").await.environment_state, EnvironmentState::Ready);
 }
 
