@@ -9,7 +9,8 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, watch};
 
 use super::super::{
-    ContainerId, ContainerSpec, ContainerState, Frame, Health, Job, Limits, Mount, Source, Status, StoredFrame, launcher,
+    ContainerId, ContainerSpec, ContainerState, Frame, Health, Job, Limits, Mount, Source, Status, StoredFrame,
+    launcher,
 };
 use super::job;
 use super::log::Log;
@@ -411,7 +412,9 @@ impl Container {
             }
         };
         let on_host = self.spec.mounts.iter().find_map(|mount| match mount {
-            Mount::Bind { source, target, read_only: false } => Some(source.join(Path::new(&absolute).strip_prefix(target).ok()?)),
+            Mount::Bind { source, target, read_only: false } => {
+                Some(source.join(Path::new(&absolute).strip_prefix(target).ok()?))
+            }
             _ => None,
         });
         let on_host = on_host.ok_or_else(|| format!("{absolute}: Read-only file system"))?;

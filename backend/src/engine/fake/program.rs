@@ -126,7 +126,8 @@ mod tests {
     #[test]
     fn programs_are_read() {
         let steps =
-            parse("out  two words ;err x\n\nhex out ff00; lines 3 5ms; sleep 2s; term exit 4; file $A/b c d; exit 3").expect("valid");
+            parse("out  two words ;err x\n\nhex out ff00; lines 3 5ms; sleep 2s; term exit 4; file $A/b c d; exit 3")
+                .expect("valid");
         assert_eq!(
             steps,
             [

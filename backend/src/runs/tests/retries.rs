@@ -15,10 +15,7 @@ async fn chain(server: &Server, run: &str) -> Vec<RunRow> {
 async fn each_attempt_is_a_run_of_its_own_linked_and_in_its_time() {
     let strategies = [
         (r#"{"type": "fixed_delay", "delay": 60}"#, [60, 60, 60]),
-        (
-            r#"{"type": "exponential_backoff", "initial_delay": 10, "max_delay": 30, "multiplier": 2}"#,
-            [10, 20, 30],
-        ),
+        (r#"{"type": "exponential_backoff", "initial_delay": 10, "max_delay": 30, "multiplier": 2}"#, [10, 20, 30]),
         (r#"{"type": "custom_schedule", "delays": [5, 3600]}"#, [5, 3600, 3600]),
     ];
     for (strategy, waits) in strategies {
