@@ -18,6 +18,7 @@ use crate::domain::env::{Merged, Source};
 use crate::domain::outcome::{Outcome, StopReason};
 use crate::domain::pipeline::Settings;
 use crate::domain::run::Event;
+use crate::engine::launcher;
 use crate::engine::{
     Attachment, ContainerId, ContainerSpec, Engine, EngineError, Image, Job, Kind, Limits, Mount, OutputStream, Status,
 };
@@ -291,28 +292,33 @@ impl Driver {
         let Runs { inner } = &self.runs;
         let (rooms, steps) = (&inner.rooms, &inner.options.steps);
         let tap = self.open_log().await?;
-        // A container that Docker's absence has spoilt: its script cannot have begun, so it makes room for another.
+        let run_id = &self.row.spec.id;
+        // A container that Docker's absence has spoilt: its script has not begun, so it makes room for another.
         let mut spoilt = None;
         let mut patience = self.patience();
-        let (container, attachment) = loop {
-            match self.launcher(spec, &mut spoilt).await {
-                Ok(ready) => break ready,
-                Err(error) => self.bear_with(&error, &mut patience).await?,
+        let (container, output, started_at) = loop {
+            let (container, Attachment { output, input }) = match self.launcher(spec, &mut spoilt).await {
+                Ok(ready) => ready,
+                Err(error) => {
+                    self.bear_with(&error, &mut patience).await?;
+                    continue;
+                }
+            };
+            let started_at = rooms.clock.now();
+            steps.reach(Step::Started).await;
+            self.stored(rooms.store.set_container(run_id, container.as_str()).await)?;
+            match input.send(job).await {
+                Ok(()) => break (container, Some(output), started_at),
+                Err(error) if error.is_unavailable() => {
+                    drop(output);
+                    if self.has_begun(&container, &mut patience).await? {
+                        break (container, None, started_at);
+                    }
+                    spoilt = Some(container);
+                    self.bear_with(&error, &mut patience).await?;
+                }
+                Err(error) => return Err(docker(&error)),
             }
-        };
-        let started_at = rooms.clock.now();
-        steps.reach(Step::Started).await;
-        let run_id = &self.row.spec.id;
-        self.stored(rooms.store.set_container(run_id, container.as_str()).await)?;
-        let Attachment { output, input } = attachment;
-        let output = match input.send(job).await {
-            Ok(()) => Some(output),
-            Err(error) if error.is_unavailable() => {
-                // Whether the job arrived before the connection broke only the container can tell, by how it ends.
-                tracing::warn!(run = %run_id, %error, "the job of run {run_id} may not have arrived: {error}");
-                None
-            }
-            Err(error) => return Err(docker(&error)),
         };
         steps.reach(Step::JobSent).await;
 
@@ -358,6 +364,23 @@ impl Driver {
         engine.start(&container).await?;
         *spoilt = None;
         Ok((container, attachment))
+    }
+
+    /// Whether the job has arrived although handing it over failed: only the container can tell, by not giving up.
+    async fn has_begun(&self, container: &ContainerId, patience: &mut Patience) -> Result<bool, NotStarted> {
+        let mut looks = 0;
+        while looks < 8 {
+            match self.runs.inner.rooms.engine.inspect(container).await {
+                Ok(Some(state)) if state.status.is_running() => {
+                    looks += 1;
+                    tokio::time::sleep(FIRST_PAUSE).await;
+                }
+                Ok(Some(state)) => return Ok(state.exit_code != Some(launcher::NO_JOB_EXIT_CODE)),
+                Ok(None) => break,
+                Err(error) => self.bear_with(&error, patience).await?,
+            }
+        }
+        Ok(true)
     }
 
     async fn open_log(&self) -> Result<Tap, NotStarted> {

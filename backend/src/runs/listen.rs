@@ -49,7 +49,11 @@ pub(super) enum Container {
 
 /// What became of listening again.
 enum Again {
-    Output(OutputStream),
+    /// From where the log ends, or from somewhere later: there is a gap then.
+    Output {
+        stream: OutputStream,
+        gap: bool,
+    },
     Gone,
     GivenUp,
 }
@@ -66,21 +70,28 @@ impl Driver {
     ) {
         let run = self.live.run;
         let mut from_the_start = output.is_some();
+        // Everything seems to be there, and Docker's log is asked only to be sure.
+        let mut only_asks = false;
         let mut next = output;
         let mut pause = FIRST_PAUSE;
         loop {
             // Known before the stream is made: then it is made of Docker's log alone, which holds everything.
             let had_ended = *told.borrow() != Container::Works;
-            let stream = match next.take() {
-                Some(stream) => stream,
+            let (stream, gap) = match next.take() {
+                Some(stream) => (stream, false),
                 None => match self.listen_again(container, tap).await {
-                    Again::Output(stream) => stream,
-                    Again::Gone => break,
-                    Again::GivenUp => return tap.mark(GAP).await,
+                    Again::Output { stream, gap } => (stream, gap),
+                    Again::Gone | Again::GivenUp => return tap.mark(GAP).await,
                 },
             };
+            if gap && !only_asks {
+                tap.mark(GAP).await;
+            }
             let before = tap.heard();
             let how = self.pump_to_the_end(stream, tap, &mut told).await;
+            if gap && only_asks && tap.heard() > before {
+                tap.mark(GAP).await;
+            }
             let closed_at = self.runs.inner.rooms.clock.now();
             let end = timeout(EXIT_EXPECTED, told.wait_for(|told| *told != Container::Works)).await;
             match end.ok().and_then(Result::ok).map(|told| *told) {
@@ -88,9 +99,10 @@ impl Driver {
                     if had_ended || (from_the_start && closed_at >= at) {
                         return;
                     }
+                    only_asks = true;
                 }
                 Some(Container::Gone) if how == Ended::Closed => return,
-                Some(Container::Gone) => break,
+                Some(Container::Gone) => return tap.mark(GAP).await,
                 _ => {
                     tracing::warn!(%run, ?how, "the output of run {run} was cut off; listening again");
                     // A program may close its output and work on: that is not asked about every second.
@@ -100,7 +112,6 @@ impl Driver {
             }
             from_the_start = false;
         }
-        tap.mark(GAP).await;
     }
 
     /// Until the stream ends, or stays silent for long after the container has ended.
@@ -147,10 +158,7 @@ impl Driver {
             match resume(self.runs.inner.rooms.engine.clone(), container, position(&stored)).await {
                 Ok(Resumed { output, gaps }) => {
                     // Beyond its size limit the log has no place for what is missing anyway.
-                    if !gaps.is_empty() && !stored.capped {
-                        tap.mark(GAP).await;
-                    }
-                    return Again::Output(output);
+                    return Again::Output { stream: output, gap: !gaps.is_empty() && !stored.capped };
                 }
                 Err(error) if error.is_not_found() => return Again::Gone,
                 Err(error) => {

@@ -88,3 +88,12 @@ async fn on_server(url: &str, statement: String) {
     connection.execute(AssertSqlSafe(statement)).await.expect("the schema is made and dropped");
     connection.close().await.expect("the connection closes");
 }
+
+impl Store {
+    /// Makes the row of a run unreadable, as one of a newer release might be.
+    pub(crate) async fn break_run_for_tests(&self, id: &str) {
+        let _still = still();
+        let update = sqlx::query("UPDATE runs SET trigger_kind = 'new and unknown' WHERE id = $1").bind(id);
+        update.execute(&self.pool).await.expect("updated");
+    }
+}

@@ -108,6 +108,15 @@ impl Controls {
         self.plan().counts.get(&call).copied().unwrap_or(0)
     }
 
+    pub fn forget(&self) {
+        let mut plan = self.plan();
+        let Plan { counts: _, delays, failures, lost, holds } = &mut *plan;
+        delays.clear();
+        failures.clear();
+        lost.clear();
+        holds.clear();
+    }
+
     pub fn set_down(&self, down: bool) {
         self.down.send_replace(down);
     }

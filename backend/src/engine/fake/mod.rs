@@ -142,6 +142,12 @@ impl FakeDocker {
         self.world.controls.set_down(false);
     }
 
+    /// The daemon is there, and whatever was arranged to go wrong and has not yet is forgotten.
+    pub fn heal(&self) {
+        self.world.controls.forget();
+        self.up();
+    }
+
     /// No registry has this image.
     pub fn without_image(&self, reference: &str) {
         self.state().missing_images.insert(reference.to_owned());

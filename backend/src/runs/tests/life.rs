@@ -22,7 +22,6 @@ async fn a_run_succeeds_and_leaves_nothing_but_its_row_and_log() {
         let stats = world.store.pipeline("p").await.expect("counted").stats;
         assert_eq!((stats.total_runs, stats.successful_runs, stats.failed_runs), (1, 1, 0));
         world.assert_clean(&server).await;
-        tokio::time::resume();
     })
     .await;
 }

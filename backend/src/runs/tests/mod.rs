@@ -57,6 +57,24 @@ pub(super) struct World {
     keyring: Arc<Keyring>,
     folder: TempDir,
     _database: Option<TempDir>,
+    _paused: Paused,
+}
+
+/// Time that passes only when everybody waits for it, until this is dropped.
+struct Paused;
+
+impl Paused {
+    fn begin() -> Self {
+        testing::calls_take_no_time();
+        tokio::time::pause();
+        Self
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        tokio::time::resume();
+    }
 }
 
 /// A clock that goes with tokio's.
@@ -72,16 +90,15 @@ impl Clock for TokioClock {
 impl World {
     /// A world on SQLite with one pipeline `p`.
     pub async fn new() -> Self {
-        // A test may make several, and time is paused from the first on.
-        let _still = testing::still();
         let (store, database) = testing::sqlite().await;
-        Self { _database: Some(database), ..Self::on(store) }
+        let mut world = Self::on(store);
+        world._database = Some(database);
+        world
     }
 
     /// A world on that database. Time stands still from now on.
     pub fn on(store: Store) -> Self {
-        testing::calls_take_no_time();
-        tokio::time::pause();
+        let paused = Paused::begin();
         let wall = DateTime::<Utc>::from_timestamp_millis(BEGIN).expect("a date");
         let world = Self {
             docker: FakeDocker::at(wall),
@@ -90,6 +107,7 @@ impl World {
             keyring: Arc::new(Keyring::parse(&fernet::Fernet::generate_key(), "test").expect("a key")),
             folder: tempfile::tempdir().expect("a temporary folder"),
             _database: None,
+            _paused: paused,
         };
         world.pipeline("p", "{}");
         world
@@ -305,11 +323,11 @@ fn log_file(logs: &Path, run: &str) -> PathBuf {
 
 /// Waits until `look` finds something. Hours of the test's time, which cost nothing.
 pub(super) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    for _ in 0..40_000 {
+    for round in 0..20_000 {
         if let Some(found) = look().await {
             return found;
         }
-        pause(50).await;
+        pause(if round < 2_000 { 50 } else { 1_000 }).await;
     }
     panic!("never: {what}");
 }

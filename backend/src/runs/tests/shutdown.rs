@@ -40,7 +40,6 @@ async fn runs_are_left_to_continue_and_the_next_server_goes_on() {
         assert_eq!(outcome(&server.ended(&queued).await), SUCCESS);
         assert_eq!(outcome(&server.ended(&waits).await), failed(ErrorType::ExitCode, Some(1)));
         world.assert_clean(&server).await;
-        tokio::time::resume();
     })
     .await;
 }
