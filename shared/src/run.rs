@@ -187,6 +187,20 @@ pub enum Phase {
     Ended,
 }
 
+/// What a run that has not started waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(poem_openapi::Enum))]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", oai(rename_all = "snake_case"))]
+pub enum WaitsFor {
+    /// Its dependencies are being installed, because of this run.
+    Installation,
+    /// The same dependencies are being installed already, for another run or ahead of time.
+    SharedInstallation,
+    /// Docker does not answer; it is asked again and again.
+    Docker,
+}
+
 /// Where one environment variable of a run came from. Values are never shown here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(poem_openapi::Object))]
@@ -209,6 +223,8 @@ pub struct Run {
     pub status: RunStatus,
     /// What it is doing within that status.
     pub phase: Phase,
+    /// What it waits for while it prepares or starts.
+    pub waits_for: Option<WaitsFor>,
     /// What started it.
     pub trigger: Trigger,
     /// User name, token name or schedule id behind the trigger.
@@ -293,7 +309,7 @@ pub struct Run {
 pub struct StartRun {
     /// Plain values, shown with the run; they become environment variables and win over everything else.
     pub parameters: BTreeMap<String, String>,
-    /// Values that are handed to the run and stored encrypted only until it has started, never shown.
+    /// Values that are handed to the run and its retries, stored encrypted until the last attempt has begun, never shown.
     pub env_vars: BTreeMap<String, String>,
 }
 

@@ -1,6 +1,6 @@
 //! A real browser in front of the server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use thirtyfour::prelude::*;
 use tokio::process::{Child, Command};
 
 use crate::wait::until;
-use crate::{Client, place};
+use crate::{Client, place, sweep};
 
 /// How long a page may take to show something.
-const SHOW: Duration = Duration::from_secs(20);
+const SHOW: Duration = Duration::from_secs(60);
 
 /// How the browser looks at the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,14 +116,19 @@ impl Browser {
 
     /// Closes it.
     pub async fn close(self) {
-        let Self { page, mut driver, folder } = self;
-        let _ = page.quit().await;
-        let _ = driver.kill().await;
-        let _ = std::fs::remove_dir_all(folder);
+        let _ = self.page.clone().quit().await;
     }
 }
 
-fn capabilities(look: Look, chromium: &str, folder: &std::path::Path) -> Capabilities {
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.driver.start_kill();
+        sweep::kill_browser(&self.folder);
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn capabilities(look: Look, chromium: &str, folder: &Path) -> Capabilities {
     let Look { width, height, language } = look;
     let mut arguments: Vec<String> = [
         "--headless=new",

@@ -7,10 +7,12 @@
 //! | `client`, `sse`, `viewer` | HTTP as a program speaks it; event streams; somebody who watches a log |
 //! | `docker`, `postgres`, `browser` | what stands around the server |
 //! | `place`, `sweep` | where everything lies; cleaning up after test processes that were killed |
+//! | `bench` | Docker without us, for `make bench` |
 //! | `wait` | deadlines: nothing here sleeps for a result |
 //!
 //! A story **fails** when Docker, PostgreSQL or Chromium is missing. It never skips.
 
+pub mod bench;
 pub mod browser;
 pub mod client;
 pub mod docker;

@@ -39,6 +39,8 @@ pub struct Options {
     pub database: Database,
     /// Where it keeps uv's cache and its environments.
     pub uv_cache: UvCache,
+    /// Size of a disk of its own for logs, like `2m`; needs the right to mount.
+    pub log_disk: Option<&'static str>,
     /// Whether a start only waits for `/health`, because `/ready` will not come.
     pub unready: bool,
 }
@@ -68,6 +70,13 @@ impl Options {
     #[must_use]
     pub fn uv_cache(mut self, cache: UvCache) -> Self {
         self.uv_cache = cache;
+        self
+    }
+
+    /// Logs lie on a disk of their own, as small as this.
+    #[must_use]
+    pub fn log_disk(mut self, size: &'static str) -> Self {
+        self.log_disk = Some(size);
         self
     }
 

@@ -90,8 +90,8 @@ impl Server {
         assert!(self.process.is_none(), "it runs already");
         let log = OpenOptions::new().create(true).append(true).open(self.log_file()).expect("a file for its messages");
         let out = File::create(self.root.join("server.out")).expect("a file for its output");
-        let mut command = Command::new(place::server_binary());
-        command.arg("serve").current_dir(&self.root).env_clear();
+        let mut command = self.command();
+        command.current_dir(&self.root).env_clear();
         for (name, value) in std::env::vars() {
             if PASSED_ON.contains(&name.as_str()) || name.starts_with("UV_") {
                 command.env(name, value);
@@ -113,6 +113,24 @@ impl Server {
         let process = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", place::server_binary().display()));
         let _ = fs::write(self.root.join("server.pid"), process.id().to_string());
         self.process = Some(process);
+    }
+
+    fn command(&self) -> Command {
+        let Some(size) = self.options.log_disk else {
+            let mut command = Command::new(place::server_binary());
+            command.arg("serve");
+            return command;
+        };
+        // Mounted for this process alone, so it goes with it and nobody has to clean up.
+        let logs = self.root.join("small-disk");
+        fs::create_dir_all(&logs).expect("a folder to mount at");
+        let script = r#"mount -t tmpfs -o "size=$1" none "$2" && LOGS_DIR=$2 exec "$0" serve"#;
+        let mut command = Command::new("unshare");
+        if !rustix::process::geteuid().is_root() {
+            command.arg("--map-root-user");
+        }
+        command.args(["--mount", "sh", "-c", script]).arg(place::server_binary()).arg(size).arg(logs);
+        command
     }
 
     /// Its end, if it has ended.

@@ -17,6 +17,7 @@ pub(crate) fn once() {
             let name = entry.file_name().to_string_lossy().into_owned();
             if is_orphan(&name) {
                 stop_server(&entry.path(), &name);
+                kill_browser(&entry.path());
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
@@ -24,6 +25,20 @@ pub(crate) fn once() {
             docker::remove_all_of(instance);
         }
     });
+}
+
+/// Kills the browser whose profile lies in this folder: a driver that is killed leaves its browser behind. Blocking.
+pub(crate) fn kill_browser(folder: &Path) {
+    let wanted = format!("--user-data-dir={}", folder.display());
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
+        let arguments = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if arguments.split(|byte| *byte == 0).any(|argument| argument == wanted.as_bytes())
+            && let Some(pid) = pid
+        {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
 }
 
 /// Whether this is the name of a story (see [`place::unique`]) whose process has ended.

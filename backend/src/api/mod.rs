@@ -2,6 +2,7 @@
 //! call → DTO. Here is what they share: the router, headers, ids of requests, compression.
 
 mod auth;
+mod door;
 mod files;
 mod logs;
 mod pipelines;
@@ -31,6 +32,8 @@ use crate::store::Store;
 use crate::sync::Sync;
 use crate::upkeep::Upkeep;
 use crate::vault::Vault;
+
+pub use door::Door;
 
 /// Most bytes of a request's body: parameters and secrets, never files.
 const MAX_BODY: usize = 2 << 20;
@@ -110,7 +113,7 @@ fn services(
 }
 
 /// Everything that is served.
-pub fn router(api: &Api) -> impl Endpoint<Output = Response> + use<> {
+fn router(api: &Api) -> impl Endpoint<Output = Response> + use<> {
     let (probes, operations) = services(api);
     let document = document(&probes, &operations);
     let swagger = operations.swagger_ui_html();

@@ -236,7 +236,6 @@ impl From<SyncError> for ApiError {
     fn from(error: SyncError) -> Self {
         match error {
             SyncError::Catalog(error) => error.into(),
-            SyncError::Schedule(error) => error.into(),
         }
     }
 }

@@ -17,7 +17,7 @@ const CODE_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 pub fn all(auth: &Auth, catalog: &Catalog, store: &Store, runs: &Runs, sync: &Sync, schedule: &Schedule) -> Vec<Chore> {
     let seconds = Duration::from_secs;
     vec![
-        Chore::new("schedule", "Starts what is due.", seconds(1), {
+        Chore::new("schedule", "Takes over the jobs of the code and starts what is due.", seconds(1), {
             let schedule = schedule.clone();
             move || {
                 let schedule = schedule.clone();

@@ -4,15 +4,13 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use poem::Server;
-use poem::listener::{Acceptor as _, Listener as _, TcpListener};
 use rustix::process::{getegid, geteuid};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
 use super::chores;
-use crate::api::{self, Api};
+use crate::api::{Api, Door};
 use crate::auth::{Auth, AuthError, FirstUser};
 use crate::catalog::{self, Catalog};
 use crate::config::{Config, InstanceError};
@@ -161,7 +159,6 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
             environments,
             engine,
             runs: runs.clone(),
-            schedule: schedule.clone(),
             store: store.clone(),
             clock: clock.clone(),
         },
@@ -192,16 +189,11 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         data_dir: config.data.data_dir.clone(),
     };
 
-    let address = config.server.bind_address.to_string();
-    let bind = |source| ServeError::Bind { address: address.clone(), source };
-    let acceptor = TcpListener::bind(address.clone()).into_acceptor().await.map_err(bind)?;
-    let bound = acceptor
-        .local_addr()
-        .first()
-        .and_then(|address| address.as_socket_addr().copied())
-        .unwrap_or(config.server.bind_address);
+    let door = Door::open(config.server.bind_address)
+        .await
+        .map_err(|source| ServeError::Bind { address: config.server.bind_address.to_string(), source })?;
     upkeep.start();
-    greet(bound, &first_user, &config);
+    greet(door.address(), &first_user, &config);
     let stop = async {
         stop_signal().await;
         info!("shutting down");
@@ -211,9 +203,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         }
         runs.shutdown().await;
     };
-    let served = Server::new_with_acceptor(acceptor)
-        .run_with_graceful_shutdown(api::router(&api), stop, Some(CONNECTIONS_END))
-        .await;
+    let served = door.serve(&api, stop, CONNECTIONS_END).await;
     store.close().await;
     served.map_err(ServeError::Served)
 }

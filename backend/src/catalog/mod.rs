@@ -89,6 +89,8 @@ pub struct Snapshot {
     pub head: Option<Head>,
     /// Pipelines whose files differ from that commit.
     pub dirty: BTreeSet<String>,
+    /// Counts the readings that found something new; 0 before the first one.
+    pub revision: u64,
     /// When it was read.
     pub read_at: Option<Millis>,
     /// Why the last reading failed; the pipelines are then those of the reading before.
@@ -235,7 +237,8 @@ impl Catalog {
         let pipelines: BTreeMap<_, _> = found.into_iter().map(|p| (p.name.clone(), Arc::new(p))).collect();
         let changes = Changes::between(&before.pipelines, &pipelines);
         let now = self.inner.clock.now();
-        if !changes.is_empty() || before.read_at.is_none() {
+        let is_news = !changes.is_empty() || before.read_at.is_none();
+        if is_news {
             let seen: Vec<_> = pipelines
                 .values()
                 .map(|p| SeenPipeline { name: p.name.clone(), has_requirements: p.has_requirements })
@@ -254,7 +257,8 @@ impl Catalog {
             BTreeSet::new()
         };
         let shown = if changes.is_empty() { before.changes.clone() } else { changes.clone() };
-        self.replace(Snapshot { pipelines, head, dirty, read_at: Some(now), error: None, changes: shown });
+        let revision = before.revision + u64::from(is_news);
+        self.replace(Snapshot { pipelines, head, dirty, revision, read_at: Some(now), error: None, changes: shown });
         Ok(changes)
     }
 

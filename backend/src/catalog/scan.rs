@@ -16,8 +16,8 @@ use crate::domain::pipeline::{Settings, check_name, parse_settings};
 /// Most bytes that a `pipeline.json` may have; a larger one is a mistake, not a setting.
 const MAX_SETTINGS_BYTES: u64 = 1 << 20;
 
-/// Most files that are looked at to notice a change of a folder.
-const MAX_FINGERPRINT_FILES: usize = 10_000;
+/// Most files and folders of a pipeline: beyond them a change could go unnoticed, and each run copies them all.
+const MAX_FILES: usize = 50_000;
 
 /// Reads every pipeline below `root`, sorted by name.
 ///
@@ -106,7 +106,7 @@ fn is_kind(path: &Path, kind: impl Fn(&fs::FileType) -> bool) -> io::Result<bool
 /// When the folder cannot be read.
 pub fn fingerprint_of(folder: &Path) -> io::Result<u64> {
     let mut hasher = DefaultHasher::new();
-    let mut budget = MAX_FINGERPRINT_FILES;
+    let mut budget = MAX_FILES;
     fingerprint(folder, &mut hasher, &mut budget)?;
     Ok(hasher.finish())
 }
@@ -116,7 +116,9 @@ fn fingerprint(folder: &Path, hasher: &mut DefaultHasher, budget: &mut usize) ->
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         if *budget == 0 {
-            return Ok(());
+            return Err(io::Error::other(format!(
+                "it holds more than {MAX_FILES} files: keep data out of the repository"
+            )));
         }
         *budget -= 1;
         let name = entry.file_name();

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::env;
 use super::size::parse_bytes;
+use super::trigger::Trigger;
 
 /// Longest name of a pipeline in bytes; it is a folder name, a label and part of a path.
 pub const MAX_NAME_BYTES: usize = 200;
@@ -222,6 +223,18 @@ impl Reader<'_> {
                 |v| whole(v, 1),
             ),
         };
+        for (name, kind, value) in [
+            ("schedule_cron", "cron", settings.schedule_cron.clone()),
+            (
+                "schedule_interval_seconds",
+                "interval",
+                settings.schedule_interval_seconds.map(|seconds| seconds.to_string()),
+            ),
+        ] {
+            if let Some(Err(error)) = value.map(|value| Trigger::parse(kind, &value, "UTC")) {
+                self.problem(name, &error.to_string());
+            }
+        }
         if let Some(minimum) = settings.mem_hard_limit.filter(|bytes| *bytes < 6 << 20) {
             self.problem("mem_hard_limit", &format!("{minimum} bytes are less than Docker's minimum of 6m"));
         }
@@ -381,6 +394,14 @@ mod tests {
         ] {
             assert!(!problems(text).is_empty(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_schedule_that_cannot_be_meant_is_a_problem_where_it_stands() {
+        let problem = &problems("{\n \"schedule_cron\": \"0 0 2 * * *\"\n}")[0];
+        assert_eq!((problem.line, problem.column), (Some(2), Some(2)));
+        assert!(problem.message.contains("has 6 fields"), "{}", problem.message);
+        assert!(parse_settings("pipeline.json", r#"{"schedule_cron": "@daily"}"#).is_ok());
     }
 
     #[test]

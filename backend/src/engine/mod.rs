@@ -36,7 +36,9 @@ pub mod fake;
 pub mod launcher;
 mod options;
 mod resume;
-mod types;
+mod spec;
+mod state;
+mod stream;
 
 #[cfg(test)]
 mod contract;
@@ -52,10 +54,9 @@ pub use error::{EngineError, StartFailure};
 pub use launcher::{Job, JobError};
 pub use options::{HostPath, Options};
 pub use resume::{Position, Resumed, StreamPosition, resume};
-pub use types::{
-    Attachment, ContainerId, ContainerSpec, ContainerState, ContainerSummary, EngineInfo, Exit, Frame, Health, Image,
-    JobInput, Kind, Limits, Mount, Network, Signal, Source, Stats, Status, StoredFrame, label,
-};
+pub use spec::{ContainerId, ContainerSpec, Kind, Limits, Mount, Network, label};
+pub use state::{ContainerState, ContainerSummary, EngineInfo, Exit, Health, Image, Stats, Status};
+pub use stream::{Attachment, Frame, JobInput, Signal, Source, StoredFrame};
 
 /// What every engine call returns.
 pub type Result<T> = std::result::Result<T, EngineError>;
@@ -137,7 +138,7 @@ pub trait Engine: Send + Sync {
     async fn inspect(&self, id: &ContainerId) -> Result<Option<ContainerState>>;
 
     /// Sends a signal to the program (its init hands it on). Ok when the container has ended or is gone.
-    /// `Kill` reaches a paused container too, `Terminate` only when it is thawed.
+    /// Docker thaws a frozen container for it. `Kill` returns when the container is dead.
     async fn signal(&self, id: &ContainerId, signal: Signal) -> Result<()>;
 
     /// Freezes all processes of the container. Ok when it is frozen already.

@@ -18,7 +18,7 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
 
 use self::cursor::Cursor;
-use super::{ContainerId, Engine, EngineError, Frame, OutputStream, Result, Source};
+use super::{ContainerId, Engine, EngineError, Frame, OutputStream, Result, Source, Status};
 
 mod cursor;
 
@@ -95,11 +95,17 @@ async fn begin(engine: Arc<dyn Engine>, id: ContainerId, have: Position) -> Resu
     }
     let still = async {
         seam.fall_silent().await?;
-        cursor.settle(&*engine, &id, SILENCE).await
+        cursor.settle(&*engine, &id, SILENCE).await?;
+        let state = engine.inspect(&id).await?;
+        Ok::<bool, EngineError>(state.is_some_and(|state| state.status == Status::Paused))
     };
     let still = still.await;
     thaw(&*engine, &id).await?;
-    still?;
+    if !still? {
+        // A signal thawed it in between, so it will end soon; where the log and the attach meet is not certain any more.
+        drop(seam);
+        return stored_only(engine, id, &have).await;
+    }
     let (sender, receiver) = mpsc::channel(AHEAD);
     tokio::spawn(async move { Relay { engine, id, sender }.everything(cursor, seam).await });
     Ok(Resumed { output: received(receiver), gaps })

@@ -108,11 +108,21 @@ pub struct Prepared {
     pub sealed: Arc<Sealed>,
     /// Its folder on this machine, to be mounted at [`Prepared::target`] read-only.
     pub folder: PathBuf,
+    /// The folder of the Pythons that uv fetched, when the pipeline asked for one: the environment leads into it.
+    pub pythons: Option<PathBuf>,
     /// Seconds that this call took.
     pub seconds: f64,
 }
 
 impl Prepared {
+    /// What a run needs to see of it, read-only: folders on this machine and where they belong.
+    #[must_use]
+    pub fn mounts(&self) -> Vec<(PathBuf, String)> {
+        let mut mounts = vec![(self.folder.clone(), self.target())];
+        mounts.extend(self.pythons.clone().map(|pythons| (pythons, format!("{MOUNT}/pythons"))));
+        mounts
+    }
+
     /// Where its folder must be mounted.
     #[must_use]
     pub fn target(&self) -> String {
@@ -199,7 +209,8 @@ impl Environments {
             None => self.join_or_build(inputs, image).await?,
         };
         let folder = seal::folder(&self.inner.options.root, &sealed.key);
-        Ok(Prepared { sealed, folder, seconds: self.inner.clock.now().seconds_since(begin).max(0.0) })
+        let pythons = inputs.python.as_ref().map(|_| self.inner.options.root.join("pythons"));
+        Ok(Prepared { sealed, folder, pythons, seconds: self.inner.clock.now().seconds_since(begin).max(0.0) })
     }
 
     async fn find(&self, inputs: &Inputs, image: &Image) -> Result<Option<Arc<Sealed>>, EnvironmentError> {

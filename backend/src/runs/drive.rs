@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use fastflow_shared::{ErrorType, Phase, RunStatus};
+use fastflow_shared::{ErrorType, Phase, RunStatus, WaitsFor};
 use tokio::time::Instant;
 
 use super::admission::Place;
@@ -81,7 +81,7 @@ impl Driver {
     }
 
     /// From the queue to the end.
-    pub async fn from_the_beginning(self, place: Option<Place>) {
+    pub async fn drive_from_the_beginning(self, place: Option<Place>) {
         let mut place = place;
         match self.begin(&mut place).await {
             Ok(begun) => self.follow_to_the_end(begun).await,
@@ -182,6 +182,14 @@ impl Driver {
             })?;
         let mut patience = self.patience();
         let prepared = loop {
+            let waits_for = if rooms.environments.is_building(&inputs, image) {
+                Some(WaitsFor::SharedInstallation)
+            } else if rooms.environments.is_ready(&inputs, image).await {
+                None
+            } else {
+                Some(WaitsFor::Installation)
+            };
+            self.waits_for(waits_for);
             match self.unless_stopped(rooms.environments.prepare(&inputs, image)).await? {
                 Ok(prepared) => break prepared,
                 Err(error) => match &*error {
@@ -196,8 +204,17 @@ impl Driver {
             uv_version: Some(prepared.sealed.uv_version.clone()),
             setup_seconds: Some(prepared.seconds),
         };
+        self.waits_for(None);
         self.stored(rooms.store.set_environment(&self.row.spec.id, &used).await)?;
         Ok(prepared)
+    }
+
+    /// Tells what the run waits for.
+    fn waits_for(&self, what: Option<WaitsFor>) {
+        if self.live.waits_for() != what {
+            self.live.set_waits_for(what);
+            self.runs.changed(&self.live, RunStatus::Pending);
+        }
     }
 
     /// The run's variables, decided now: secrets are those of this moment.
@@ -247,11 +264,8 @@ impl Driver {
     fn spec(&self, image: &Image, prepared: &Prepared, workspace: &Workspace) -> ContainerSpec {
         let options = &self.runs.inner.options;
         let bind = |source: PathBuf, target: &str, read_only| Mount::Bind { source, target: target.into(), read_only };
-        let mut mounts = vec![
-            bind(workspace.app(), APP, false),
-            bind(workspace.tmp(), TMP, false),
-            bind(prepared.folder.clone(), &prepared.target(), true),
-        ];
+        let mut mounts = vec![bind(workspace.app(), APP, false), bind(workspace.tmp(), TMP, false)];
+        mounts.extend(prepared.mounts().into_iter().map(|(folder, target)| bind(folder, &target, true)));
         if let Some(bundle) = &options.ca_bundle {
             mounts.push(bind(bundle.clone(), CA_MOUNT, true));
         }
@@ -392,7 +406,9 @@ impl Driver {
         if Instant::now() + patience.pause >= patience.until {
             return Err(docker(error));
         }
+        self.waits_for(Some(WaitsFor::Docker));
         self.unless_stopped(tokio::time::sleep(jittered(patience.pause))).await?;
+        self.waits_for(None);
         patience.pause = (patience.pause * 2).min(MAX_PAUSE);
         Ok(())
     }

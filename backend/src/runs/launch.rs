@@ -342,7 +342,7 @@ impl Runs {
     pub(in crate::runs) fn drive(&self, claim: Claim, row: RunRow, place: Option<Place>) {
         claim.set_phase(if place.is_some() { Phase::Queued } else { Phase::Waiting });
         let driver = Driver::new(self.clone(), claim, row);
-        self.spawn(driver.from_the_beginning(place));
+        self.spawn(driver.drive_from_the_beginning(place));
     }
 }
 

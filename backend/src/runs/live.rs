@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fastflow_shared::Phase;
+use fastflow_shared::{Phase, WaitsFor};
 use tokio::sync::watch;
 
 use crate::domain::clock::Millis;
@@ -22,6 +22,7 @@ pub struct Live {
     /// When the script last wrote anything, in ms since the epoch; 0 before.
     last_output: AtomicI64,
     phase: watch::Sender<Phase>,
+    waits_for: Mutex<Option<WaitsFor>>,
     stop: watch::Sender<Option<StopReason>>,
 }
 
@@ -34,6 +35,7 @@ impl Live {
             pipeline: pipeline.to_owned(),
             last_output: AtomicI64::new(0),
             phase: watch::Sender::new(phase),
+            waits_for: Mutex::default(),
             stop: watch::Sender::new(None),
         })
     }
@@ -42,6 +44,17 @@ impl Live {
     #[must_use]
     pub fn phase(&self) -> Phase {
         *self.phase.borrow()
+    }
+
+    /// What it waits for.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<WaitsFor> {
+        *self.waits_for.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what it waits for.
+    pub fn set_waits_for(&self, what: Option<WaitsFor>) {
+        *self.waits_for.lock().unwrap_or_else(PoisonError::into_inner) = what;
     }
 
     /// Notes what it is doing.

@@ -160,7 +160,7 @@ impl Runs {
                 // Its slot is taken before anybody else can be admitted.
                 let place = self.inner.admission.adopt(id);
                 claim.set_phase(Phase::Running);
-                self.spawn(Driver::new(self.clone(), claim, row).from_a_found_container(state, place));
+                self.spawn(Driver::new(self.clone(), claim, row).drive_found_container(state, place));
             }
             None if row.status == RunStatus::Pending || row.container_id.is_none() => {
                 recovery.requeued += 1;
@@ -231,12 +231,12 @@ fn never_began(state: &ContainerState, row: &RunRow) -> bool {
 
 impl Driver {
     /// A container that works or has ended was found for this run.
-    pub(super) async fn from_a_found_container(self, state: ContainerState, place: Place) {
+    pub(super) async fn drive_found_container(self, state: ContainerState, place: Place) {
         let rooms = &self.runs.inner.rooms;
         let run = self.live.run;
         if self.row.status == RunStatus::Pending && self.gives_up(&state).await {
             return match rooms.engine.remove(&state.id).await {
-                Ok(()) => self.from_the_beginning(Some(place)).await,
+                Ok(()) => self.drive_from_the_beginning(Some(place)).await,
                 Err(error) => tracing::warn!(%run, %error, "run {run} waits for the next recovery: {error}"),
             };
         }

@@ -1,6 +1,5 @@
 //! Runs as they are shown: what is stored, together with what this process knows of the moment.
 
-use chrono::{DateTime, Utc};
 use fastflow_shared::{Phase, Run, RunHealth, RunPage, RunStatus};
 
 use super::{Runs, RunsError, parse_id};
@@ -51,7 +50,8 @@ impl Runs {
             (_, None) => Phase::Queued,
         };
         let position = id.and_then(|id| self.inner.admission.position(id)).and_then(|n| i32::try_from(n).ok());
-        row.into_run(phase, position, self.inner.rooms.clock.now())
+        let waits_for = live.filter(|_| phase != Phase::Ended).and_then(|live| live.waits_for());
+        Run { waits_for, ..row.into_run(phase, position, self.inner.rooms.clock.now()) }
     }
 
     /// What is known of a run's health right now.
@@ -78,7 +78,7 @@ impl Runs {
             last_output_at: last.map(crate::domain::clock::Millis::to_utc),
             silent_seconds,
             silence_limit_seconds: limit.and_then(|limit| i64::try_from(limit.as_secs()).ok()),
-            checked_at: DateTime::<Utc>::from(now.to_utc()),
+            checked_at: now.to_utc(),
         };
         let (RunStatus::Running, Some(container)) = (row.status, row.container_id) else { return Ok(health) };
         let silent = limit.is_some_and(|limit| silent_seconds.is_some_and(|s| s > limit.as_secs_f64()));

@@ -1,7 +1,11 @@
 //! Starts pipelines by the clock. A due time is claimed in the database together with the run it starts, so it fires once
 //! whatever crashes and however many servers there are.
 //!
-//! Jobs come from the `pipeline.json` files. Due times that passed while no server was running are caught up with one run.
+//! Jobs come from the `pipeline.json` files: whenever the list of pipelines is another one, they are taken over from it.
+//! Nobody has to tell, and what failed is repeated by the next tick. Due times that passed while no server was running are
+//! caught up with one run.
+
+use std::sync::Arc;
 
 use fastflow_shared::{Job, Trigger as StartedBy};
 use thiserror::Error;
@@ -35,39 +39,52 @@ pub struct Schedule {
     clock: SharedClock,
     /// Names this process in the book of firings.
     owner: String,
+    /// Revision of the list of pipelines whose jobs are stored; 0 for none.
+    adopted: Arc<tokio::sync::Mutex<u64>>,
 }
 
 impl Schedule {
     /// A scheduler; call [`Self::tick`] often.
     #[must_use]
     pub fn new(store: Store, catalog: Catalog, runs: Runs, clock: SharedClock, owner: String) -> Self {
-        Self { store, catalog, runs, clock, owner }
+        Self { store, catalog, runs, clock, owner, adopted: Arc::default() }
     }
 
-    /// Makes the stored jobs of the repository equal to what the pipelines' files say.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn adopt_repository_jobs(&self) -> Result<usize, ScheduleError> {
-        let now = self.clock.now();
+    /// Makes the stored jobs of the repository equal to what the pipelines' files say, when the list of pipelines is not the
+    /// one that they were last taken from.
+    async fn adopt_repository_jobs(&self) -> Result<(), ScheduleError> {
+        // Held all the while, so that an older list is never stored over a newer one.
+        let mut adopted = self.adopted.lock().await;
         let snapshot = self.catalog.snapshot();
+        if snapshot.revision == *adopted {
+            return Ok(());
+        }
+        let now = self.clock.now();
         let jobs: Vec<NewJob> =
             snapshot.pipelines.values().flat_map(|pipeline| repository_jobs(pipeline, now)).collect();
         self.store.upsert_repository_jobs(&jobs, now).await?;
-        Ok(jobs.len())
+        *adopted = snapshot.revision;
+        Ok(())
     }
 
     /// Fires what is due. Returns how many runs were started.
     ///
     /// # Errors
-    /// The database; what was not claimed is still due at the next tick.
+    /// The database, or the first job whose code cannot be read or kept; what was not claimed is still due at the next tick.
     pub async fn tick(&self) -> Result<usize, ScheduleError> {
+        self.adopt_repository_jobs().await?;
         let now = self.clock.now();
-        let mut fired = 0;
+        let (mut fired, mut failed) = (0, None);
         for row in self.store.due(now, BATCH).await? {
-            fired += usize::from(self.fire(&row, now).await?);
+            match self.fire(&row, now).await {
+                Ok(begun) => fired += usize::from(begun),
+                // The database would fail for the others as well, and each could wait for its deadline.
+                Err(error @ (ScheduleError::Store(_) | ScheduleError::Runs(RunsError::Store(_)))) => return Err(error),
+                // Code that cannot be read or kept is the fault of that pipeline: the others have their turn.
+                Err(error) => failed = failed.or(Some(error)),
+            }
         }
-        Ok(fired)
+        failed.map_or(Ok(fired), Err)
     }
 
     async fn fire(&self, row: &JobRow, now: Millis) -> Result<bool, ScheduleError> {
@@ -112,6 +129,8 @@ impl Schedule {
     /// # Errors
     /// The database.
     pub async fn jobs(&self) -> Result<Vec<Job>, ScheduleError> {
+        // Whoever has just synced expects to see the jobs of that code.
+        self.adopt_repository_jobs().await?;
         let snapshot = self.catalog.snapshot();
         let jobs = self.store.jobs().await?.into_iter().map(|row| {
             let problem = row.job.problem.clone().or_else(|| match snapshot.pipelines.get(&row.job.pipeline_name) {

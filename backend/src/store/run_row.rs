@@ -271,6 +271,7 @@ impl RunRow {
             pipeline_name: spec.pipeline_name,
             status: self.status,
             phase,
+            waits_for: None,
             trigger: spec.trigger,
             triggered_by: spec.triggered_by,
             attempt: spec.attempt,

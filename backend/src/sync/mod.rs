@@ -13,8 +13,10 @@ use crate::domain::clock::{Millis, SharedClock};
 use crate::engine::Engine;
 use crate::environments::{EnvironmentError, Environments, Inputs};
 use crate::runs::Runs;
-use crate::schedule::{Schedule, ScheduleError};
 use crate::store::Store;
+
+/// Seconds after which an environment that could not be built is tried again without a change of the code.
+const TRY_AGAIN_SECONDS: f64 = 600.0;
 
 /// How code is synced.
 #[derive(Debug, Clone)]
@@ -31,9 +33,6 @@ pub enum SyncError {
     /// The folder or the database.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
-    /// The jobs of the repository.
-    #[error(transparent)]
-    Schedule(#[from] ScheduleError),
 }
 
 /// What is known of a pipeline's environment.
@@ -44,6 +43,7 @@ pub struct Readiness {
     /// uv's message when it could not be built.
     pub error: Option<String>,
     fingerprint: u64,
+    noted_at: Millis,
 }
 
 /// The handle to the sync. Cheap to clone.
@@ -58,7 +58,6 @@ struct Inner {
     environments: Environments,
     engine: Arc<dyn Engine>,
     runs: Runs,
-    schedule: Schedule,
     store: Store,
     clock: SharedClock,
     readiness: RwLock<BTreeMap<String, Readiness>>,
@@ -75,8 +74,6 @@ pub struct Rooms {
     pub engine: Arc<dyn Engine>,
     /// To tell everybody.
     pub runs: Runs,
-    /// Jobs that stand in the repository.
-    pub schedule: Schedule,
     /// The database.
     pub store: Store,
     /// Time.
@@ -87,7 +84,7 @@ impl Sync {
     /// Nothing is looked at yet.
     #[must_use]
     pub fn new(options: Options, rooms: Rooms) -> Self {
-        let Rooms { catalog, environments, engine, runs, schedule, store, clock } = rooms;
+        let Rooms { catalog, environments, engine, runs, store, clock } = rooms;
         Self {
             inner: Arc::new(Inner {
                 options,
@@ -95,7 +92,6 @@ impl Sync {
                 environments,
                 engine,
                 runs,
-                schedule,
                 store,
                 clock,
                 readiness: RwLock::default(),
@@ -104,7 +100,8 @@ impl Sync {
         }
     }
 
-    /// Looks at the code, adopts its jobs, and prepares what changed in the background.
+    /// Looks at the code, and prepares what changed in the background. Jobs are none of its business: `schedule` looks at the
+    /// same list of pipelines by itself.
     ///
     /// # Errors
     /// [`SyncError`]; what was live stays live.
@@ -112,23 +109,45 @@ impl Sync {
         let first = self.inner.catalog.snapshot().read_at.is_none();
         let changes = self.inner.catalog.refresh().await?;
         if first || !changes.is_empty() {
-            self.inner.schedule.adopt_repository_jobs().await?;
             let event = LiveEvent { kind: "sync".into(), id: String::new(), pipeline_name: None, status: None };
             self.inner.runs.announce(event);
+        }
+        // Also without a change: Docker may have been away when something changed, or the package index.
+        if self.wants_heat() {
             let this = self.clone();
             tokio::spawn(async move { this.heat().await });
         }
         Ok(changes)
     }
 
+    /// Whether a pipeline's environment should be looked at, and nobody does so now.
+    fn wants_heat(&self) -> bool {
+        let snapshot = self.inner.catalog.snapshot();
+        let wanted = |p: &Arc<Pipeline>| p.is_valid() && self.known(p).is_none();
+        self.inner.heating.try_lock().is_ok() && snapshot.pipelines.values().any(wanted)
+    }
+
+    /// What was found out about this very state of the pipeline, if it still counts.
+    fn known(&self, pipeline: &Pipeline) -> Option<Readiness> {
+        let known = self.inner.readiness.read().unwrap_or_else(PoisonError::into_inner).get(&pipeline.name).cloned()?;
+        let counts = match known.state {
+            EnvironmentState::Building | EnvironmentState::Ready => true,
+            // What failed may work later without a change: a package that was missing has been published.
+            EnvironmentState::Failed | EnvironmentState::Unknown => {
+                self.inner.clock.now().seconds_since(known.noted_at) < TRY_AGAIN_SECONDS
+            }
+        };
+        (counts && known.fingerprint == pipeline.fingerprint).then_some(known)
+    }
+
     /// How far a pipeline's environment is.
     #[must_use]
     pub fn readiness(&self, pipeline: &Pipeline) -> Readiness {
-        let known = self.inner.readiness.read().unwrap_or_else(PoisonError::into_inner).get(&pipeline.name).cloned();
-        known.filter(|known| known.fingerprint == pipeline.fingerprint).unwrap_or(Readiness {
+        self.known(pipeline).unwrap_or_else(|| Readiness {
             state: EnvironmentState::Unknown,
             error: None,
             fingerprint: pipeline.fingerprint,
+            noted_at: self.inner.clock.now(),
         })
     }
 
@@ -168,7 +187,7 @@ impl Sync {
             if self.inner.runs.is_closing() {
                 return;
             }
-            if self.readiness(pipeline).state != EnvironmentState::Unknown {
+            if self.known(pipeline).is_some() {
                 continue;
             }
             let (folder, python) = (pipeline.folder.clone(), pipeline.settings.python_version.clone());
@@ -185,6 +204,7 @@ impl Sync {
                 continue;
             }
             if !self.inner.options.pre_heat {
+                self.note(pipeline, EnvironmentState::Unknown, None);
                 continue;
             }
             self.note(pipeline, EnvironmentState::Building, None);
@@ -215,7 +235,8 @@ impl Sync {
     }
 
     fn note(&self, pipeline: &Pipeline, state: EnvironmentState, error: Option<String>) {
-        let readiness = Readiness { state, error, fingerprint: pipeline.fingerprint };
+        let noted_at = self.inner.clock.now();
+        let readiness = Readiness { state, error, fingerprint: pipeline.fingerprint, noted_at };
         self.inner.readiness.write().unwrap_or_else(PoisonError::into_inner).insert(pipeline.name.clone(), readiness);
         self.inner.runs.announce(LiveEvent {
             kind: "pipeline".into(),

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use fastflow_shared::{ErrorType, Phase, Run};
+use fastflow_shared::{ErrorType, Phase, Run, WaitsFor};
 use yew::prelude::*;
 use yew_router::prelude::*;
 
@@ -40,6 +40,14 @@ fn sentence(t: &Texts, run: &Run, outcome: Outcome) -> Option<String> {
         Outcome::Queued => {
             run.queue_position.map(|n| if n == 1 { t.run.queue_next.to_owned() } else { (t.run.queue_position)(n) })
         }
+        Outcome::Preparing | Outcome::Starting => run.waits_for.map(|what| {
+            match what {
+                WaitsFor::Installation => t.run.waits_installation,
+                WaitsFor::SharedInstallation => t.run.waits_shared,
+                WaitsFor::Docker => t.run.waits_docker,
+            }
+            .to_owned()
+        }),
         _ => None,
     }
 }

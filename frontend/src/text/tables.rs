@@ -90,7 +90,7 @@ tables! {
         retry, retry_hint, exit_code, attempt, previous, next, commit, environment, image, uv, setup, parameters, variables,
         variables_hint, no_parameters, source_default, source_secret, source_parameter, source_start, log, resources, cpu,
         memory, peak, average, soft_limit, hard_limit, no_samples, samples_soon, soft_exceeded, throttled, waited, prepared, ran,
-        timeline, queue_next, due, timeout, details, no_limit, table, time, created, cores, log_size, stopping_hint,
+        timeline, queue_next, waits_installation, waits_shared, waits_docker, due, timeout, details, no_limit, table, time, created, cores, log_size, stopping_hint,
         interrupted_hint, success_lead, silent, cached_environment;
         fn title(&str), fn queue_position(i32), fn attempt_of(i32, i32), fn by(&str), fn exit(i32), fn of_limit(&str, &str)
     }

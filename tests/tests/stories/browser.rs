@@ -9,7 +9,7 @@ const PRINTS: &str = r"
 import time
 for n in range(1, 31):
     print(f'line {n:02d} of thirty', flush=True)
-    time.sleep(0.1)
+    time.sleep(0.2)
 ";
 
 /// What is looked for on the pages, in one language.
@@ -48,6 +48,9 @@ async fn a_person_runs_a_pipeline(words: &Words, width: u32) {
     browser.find_css("[data-testid='pipeline'][data-name='other']").await;
     picture("dashboard").await;
     browser.click("[data-testid='pipeline'][data-name='prints'] [data-testid='run']").await;
+    browser.text_when("[data-testid='now']", "prints").await;
+    picture("dashboard-live").await;
+    browser.click("[data-testid='toast'] a").await;
 
     // The run's page shows lines while the script prints them.
     browser.find("run-head").await;

@@ -16,6 +16,7 @@ async fn a_requirement_that_does_not_exist_fails_the_run_with_uvs_own_words() {
     let server = Server::start(Options::new().uv_cache(UvCache::Own)).await;
     let client = server.client();
     server.pipeline("wrong", "print('never')").requirements("humanize==0.0.0.0.7\n");
+    let _ = client.post(fastflow_shared::routes::SYNC).await.expect(200);
     let run = client.run_to_end("wrong").await;
     assert_eq!((run.status, run.error_type), (RunStatus::Failed, Some(ErrorType::Dependency)));
     let message = run.error_message.expect("a message");
@@ -77,6 +78,7 @@ async fn starts_wait_together_for_one_build_and_say_so() {
     assert_eq!(a.environment, b.environment);
     let builds = server.messages().matches("building environment").count();
     assert_eq!(builds, 1, "two starts at the same moment share one build");
+    let _ = client.post(fastflow_shared::routes::SYNC).await.expect(200);
     assert_eq!(client.pipeline("counts").await.environment_state, EnvironmentState::Ready);
 }
 

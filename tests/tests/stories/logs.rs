@@ -106,6 +106,24 @@ async fn the_streams_are_kept_apart_and_a_part_of_the_log_can_be_asked_for() {
 }
 
 #[tokio::test]
+async fn a_full_disk_stops_neither_the_run_nor_the_server_and_both_say_so() {
+    let server = Server::start(Options::new().log_disk("3m")).await;
+    let client = server.client();
+    server.pipeline("big", "for n in range(60000): print(f'{n:05d} ' + 'x' * 93)\nraise SystemExit(4)");
+    let run = client.run_to_end("big").await;
+    assert_eq!((run.status, run.exit_code), (RunStatus::Failed, Some(4)), "{:?}", run.error_message);
+    let log = client.log_text(&run.id).await;
+    for (n, line) in log.lines().take_while(|line| !line.starts_with("[fastflow] ")).enumerate() {
+        assert!(line.starts_with(&format!("{n:05} ")), "line {n} is {line:?}");
+    }
+    assert!(log.lines().count() > 10_000, "{}", log.lines().count());
+    assert!(server.messages().contains("cannot be stored"), "the server says so");
+    server.pipeline("small", "print('small')");
+    client.run_to_end("small").await;
+    let _ = client.get(routes::HEALTH).await.expect(200);
+}
+
+#[tokio::test]
 async fn a_log_that_is_too_large_is_cut_off_with_a_mark_while_the_run_goes_on() {
     let server = Server::start(Options::new().env("LOG_MAX_SIZE_MB", "1")).await;
     server.pipeline("big", "for n in range(40000): print(f'{n:05d} ' + 'x' * 93)\nraise SystemExit(4)");

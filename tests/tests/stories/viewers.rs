@@ -98,6 +98,40 @@ async fn a_viewer_of_a_flood_is_told_what_was_skipped_and_the_stored_log_is_whol
 }
 
 #[tokio::test]
+async fn two_hundred_viewers_slow_nobody_down() {
+    let server = Server::start(Options::new()).await;
+    let client = server.client();
+    let chatty =
+        "import time\nfor n in range(100000):\n    print(f'line {n:06d}')\n    if n % 20 == 0: time.sleep(0.005)";
+    server.pipeline("chatty", chatty);
+    let run = client.start("chatty").await;
+    client.log_when(&run.id, "line 000100").await;
+    let mut watching = Vec::new();
+    for viewers in [16, 200] {
+        while watching.len() < viewers {
+            let mut viewer = Viewer::open(client, &run.id).await;
+            watching.push(tokio::spawn(async move { while viewer.step().await {} }));
+        }
+        let mut times = Vec::new();
+        for _ in 0..20 {
+            for path in [routes::HEALTH, routes::RUNS] {
+                let begin = Instant::now();
+                let _ = client.get(path).await.expect(200);
+                times.push(begin.elapsed());
+            }
+        }
+        times.sort_unstable();
+        let typical = times[times.len() * 9 / 10];
+        assert!(typical < Duration::from_millis(100), "with {viewers} viewers answers take {typical:?}");
+    }
+    for viewer in &watching {
+        viewer.abort();
+    }
+    let _ = client.cancel(&run.id).await.expect(202);
+    client.end_of(&run.id).await;
+}
+
+#[tokio::test]
 async fn events_tell_of_every_change_and_a_quiet_stream_shows_that_it_lives() {
     let server = Server::start(Options::new()).await;
     let client = server.client();

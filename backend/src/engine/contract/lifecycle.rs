@@ -14,7 +14,7 @@ contract! {
     a_kill_works_when_nobody_reads_once_the_attach_is_closed,
     waiting_may_begin_before_the_start_and_be_repeated,
     a_start_runs_a_program_once,
-    names_are_unique,
+    names_are_unique_and_plain,
     a_container_that_is_gone_is_gone,
     removal_ends_a_running_container,
     a_wait_ends_when_the_container_is_removed,
@@ -142,10 +142,14 @@ async fn a_start_runs_a_program_once(ground: Ground) {
     assert_eq!(text(&ground.logged(&id).await.0), "once\n");
 }
 
-async fn names_are_unique(ground: Ground) {
+async fn names_are_unique_and_plain(ground: Ground) {
     ground.engine.create(&ground.spec("a")).await.expect("create");
     let error = ground.engine.create(&ground.spec("a")).await.expect_err("the name is taken");
     assert!(matches!(&error, EngineError::Conflict { message } if message.contains("already in use")), "{error}");
+    for name in ["", "a", "-ab", "a b", "ä-b", "a/b"] {
+        let error = ground.engine.create(&ContainerSpec { name: name.into(), ..ground.spec("b") }).await.err();
+        assert!(matches!(error, Some(EngineError::Invalid { .. })), "{name:?}: {error:?}");
+    }
 }
 
 async fn a_container_that_is_gone_is_gone(ground: Ground) {

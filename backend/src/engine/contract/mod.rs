@@ -22,7 +22,7 @@ use super::fake::{FakeDocker, program};
 use super::*;
 
 /// The image that the product runs pipelines in.
-const IMAGE: &str = "ghcr.io/astral-sh/uv:python3.11-bookworm-slim";
+pub(super) const IMAGE: &str = "ghcr.io/astral-sh/uv:python3.11-bookworm-slim";
 
 /// Longer than any of these tests takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(180);

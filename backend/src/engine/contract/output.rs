@@ -104,10 +104,15 @@ async fn a_frozen_container_says_nothing(ground: Ground) {
     ground.engine.unpause(&id).await.expect("thaw");
     ground.engine.unpause(&id).await.expect("thawing twice is fine");
     read_lines(&mut output, 3).await;
-    // A frozen container can be killed, too.
+    // A signal thaws it.
+    ground.engine.pause(&id).await.expect("freeze");
+    ground.engine.signal(&id, Signal::Terminate).await.expect("signal");
+    assert_eq!(ground.engine.wait(&id).await.expect("wait").code, 143);
+    let error = ground.engine.pause(&id).await.expect_err("it has ended");
+    assert!(matches!(error, EngineError::NotRunning { .. }), "{error}");
+
+    let (id, _output) = ground.begin("b", &ground.job("exec sleep 1000", "hang")).await;
     ground.engine.pause(&id).await.expect("freeze");
     ground.engine.signal(&id, Signal::Kill).await.expect("kill");
     assert_eq!(ground.engine.wait(&id).await.expect("wait").code, 137);
-    let error = ground.engine.pause(&id).await.expect_err("it has ended");
-    assert!(matches!(error, EngineError::NotRunning { .. }), "{error}");
 }

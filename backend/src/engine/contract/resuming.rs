@@ -13,6 +13,7 @@ contract! {
     a_flood_goes_on,
     a_log_that_lost_its_beginning_says_so,
     a_reader_who_leaves_lets_the_container_go_on,
+    a_cancel_while_resuming_loses_and_doubles_nothing,
 }
 
 /// What a server has written down.
@@ -210,4 +211,33 @@ async fn a_reader_who_leaves_lets_the_container_go_on(ground: Ground) {
     let output = journal.resume(&ground, &id).await;
     drop(output);
     assert_eq!(ground.engine.wait(&id).await.expect("wait").code, 0);
+}
+
+async fn a_cancel_while_resuming_loses_and_doubles_nothing(ground: Ground) {
+    // It says good-bye when it is told to end, perhaps in the very moment in which it is frozen.
+    let shell = "trap 'for n in 1 2 3 4 5; do echo bye $n; sleep 0.02; done; exit 9' TERM; echo up; \
+                 i=0; while :; do i=$((i+1)); echo $i; sleep 0.01; done";
+    let byes = "bye 1\nbye 2\nbye 3\nbye 4\nbye 5\n";
+    for delay in [20, 60, 100, 140, 180, 220, 260, 300] {
+        let (id, mut output) =
+            ground.begin(&format!("after-{delay}"), &ground.job(shell, "out up; term exit 9; lines 100000 10ms")).await;
+        let mut journal = Journal::default();
+        journal.read_until(&mut output, "\n1\n").await;
+        drop(output);
+        let cancel = tokio::spawn({
+            let (engine, id) = (Arc::clone(&ground.engine), id.clone());
+            async move {
+                pause(delay).await;
+                engine.signal(&id, Signal::Terminate).await.expect("signal");
+            }
+        });
+        let output = journal.resume(&ground, &id).await;
+        journal.finish(output).await;
+        cancel.await.expect("task");
+        assert_eq!(ground.engine.wait(&id).await.expect("wait").code, 9);
+        let said = text(&journal.stdout);
+        let counted = said.strip_suffix(byes).unwrap_or(&said);
+        let last = counted.lines().count() - 1;
+        assert_eq!(counted, format!("up\n{}", numbers(last as u64)), "cancelled after {delay} ms");
+    }
 }

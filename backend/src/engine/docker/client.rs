@@ -24,6 +24,8 @@ const HEAD_TIMEOUT_SECONDS: u64 = 3600;
 /// The way to the daemon.
 pub(super) struct Client {
     socket: String,
+    /// For connecting.
+    deadline: Duration,
     current: RwLock<Option<Arc<Connection>>>,
     /// Held while connecting, so that a crowd of calls agrees on a version once.
     connecting: Mutex<()>,
@@ -39,7 +41,7 @@ pub(super) struct Connection {
 
 impl Client {
     /// Takes `DOCKER_HOST`'s notation; does not connect.
-    pub fn new(docker_host: Option<&str>) -> Result<Self> {
+    pub fn new(docker_host: Option<&str>, deadline: Duration) -> Result<Self> {
         let socket = match docker_host.map(str::trim).filter(|host| !host.is_empty()) {
             None => DEFAULT_SOCKET,
             Some(host) => match host.strip_prefix("unix://") {
@@ -51,7 +53,7 @@ impl Client {
                 }
             },
         };
-        Ok(Self { socket: socket.to_owned(), current: RwLock::new(None), connecting: Mutex::new(()) })
+        Ok(Self { socket: socket.to_owned(), deadline, current: RwLock::new(None), connecting: Mutex::new(()) })
     }
 
     /// Calls Docker within `deadline`, connecting first if need be.
@@ -76,6 +78,11 @@ impl Client {
         if let Some(connection) = self.current() {
             return Ok(connection);
         }
+        let bounded = tokio::time::timeout(self.deadline, self.connect(call));
+        bounded.await.unwrap_or_else(|_| Err(self.silent(call, self.deadline)))
+    }
+
+    async fn connect(&self, call: &'static str) -> Result<Arc<Connection>> {
         let _only_one = self.connecting.lock().await;
         if let Some(connection) = self.current() {
             return Ok(connection);
@@ -186,13 +193,17 @@ fn io_kind(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
 mod tests {
     use super::*;
 
+    fn new(docker_host: Option<&str>) -> Result<Client> {
+        Client::new(docker_host, Duration::from_millis(200))
+    }
+
     #[test]
     fn only_unix_sockets_are_taken() {
-        assert_eq!(Client::new(None).expect("default").socket, DEFAULT_SOCKET);
-        assert_eq!(Client::new(Some(" ")).expect("empty").socket, DEFAULT_SOCKET);
-        assert_eq!(Client::new(Some("unix:///run/d.sock")).expect("unix").socket, "/run/d.sock");
+        assert_eq!(new(None).expect("default").socket, DEFAULT_SOCKET);
+        assert_eq!(new(Some(" ")).expect("empty").socket, DEFAULT_SOCKET);
+        assert_eq!(new(Some("unix:///run/d.sock")).expect("unix").socket, "/run/d.sock");
         for refused in ["tcp://127.0.0.1:2375", "ssh://host", "/var/run/docker.sock", "unix://relative"] {
-            assert!(matches!(Client::new(Some(refused)), Err(EngineError::Invalid { .. })), "{refused}");
+            assert!(matches!(new(Some(refused)), Err(EngineError::Invalid { .. })), "{refused}");
         }
     }
 
@@ -213,7 +224,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_socket_says_what_to_do() {
-        let client = Client::new(Some("unix:///nonexistent/docker.sock")).expect("valid");
+        let client = new(Some("unix:///nonexistent/docker.sock")).expect("valid");
         let error = client.call("info", Duration::from_secs(1), |docker| async move { docker.version().await }).await;
         let error = error.expect_err("nothing listens");
         assert!(error.is_unavailable());
@@ -226,11 +237,13 @@ mod tests {
         let path = folder.path().join("docker.sock");
         // It accepts connections (the backlog does) and never answers.
         let _listener = tokio::net::UnixListener::bind(&path).expect("socket");
-        let client = Client::new(Some(&format!("unix://{}", path.display()))).expect("valid");
+        let client = new(Some(&format!("unix://{}", path.display()))).expect("valid");
         let call = client.call("info", Duration::from_millis(100), |docker| async move { docker.version().await });
         let error = call.await.expect_err("silence");
         assert!(error.is_unavailable());
         assert!(error.to_string().contains("no answer within 0.1 s"), "{error}");
+        let error = client.connection("stats").await.err().expect("silence");
+        assert!(error.to_string().contains("no answer within 0.2 s"), "{error}");
     }
 
     #[tokio::test]
@@ -238,7 +251,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("docker.sock");
         drop(std::os::unix::net::UnixListener::bind(&path).expect("socket"));
-        let client = Client::new(Some(&format!("unix://{}", path.display()))).expect("valid");
+        let client = new(Some(&format!("unix://{}", path.display()))).expect("valid");
         let call = client.call("info", Duration::from_secs(1), |docker| async move { docker.version().await });
         assert!(call.await.expect_err("refused").to_string().contains("nobody listens"));
     }

@@ -29,6 +29,7 @@ pub(super) fn body(
     paths: &HostPaths,
     cpus: f64,
 ) -> Result<ContainerCreateBody> {
+    spec.check()?;
     // Destructured, so that a new field cannot be forgotten here.
     let ContainerSpec { name: _, kind: _, image, user, run_id: _, pipeline: _, mounts, network, limits } = spec;
     let labels = spec.labels(&options.instance).into_iter().collect();
@@ -145,7 +146,7 @@ mod tests {
 
     fn spec() -> ContainerSpec {
         ContainerSpec {
-            name: "n".into(),
+            name: "name".into(),
             kind: Kind::Run,
             image: "i".into(),
             user: "1:1".into(),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::StreamExt;
+
 use super::super::contract::{Ground, docker_options, drain, on_docker, read_lines, text};
 use super::super::*;
 use super::create::network_name;
@@ -214,12 +216,18 @@ async fn a_throttled_container_shows_in_the_statistics() {
         ground.engine.start(&id).await.expect("start");
         input.send(&script("while :; do :; done")).await.expect("hand over the job");
         let mut samples = ground.engine.stats(&id).await.expect("stats");
-        let mut seen = Vec::new();
-        while seen.len() < 3 {
-            seen.push(futures_util::StreamExt::next(&mut samples).await.expect("a sample").expect("stats"));
+        let mut next = async || samples.next().await.expect("a sample").expect("stats");
+        let first = next().await;
+        let mut last = next().await;
+        // A machine so busy that the container does not even get its share throttles nobody; that passes.
+        for _ in 0..30 {
+            if last.throttled_periods > first.throttled_periods {
+                break;
+            }
+            last = next().await;
         }
-        assert!(seen[2].throttled_periods > seen[1].throttled_periods, "{seen:?}");
-        let percent = seen[2].cpu_percent_since(&seen[0]).expect("time has passed");
+        assert!(last.throttled_periods > first.throttled_periods && last.periods > first.periods, "{first:?} {last:?}");
+        let percent = last.cpu_percent_since(&first).expect("time has passed");
         assert!(percent < 40.0, "{percent}");
     })
     .await;
@@ -235,40 +243,6 @@ async fn the_flag_for_too_much_memory_is_there_when_the_exit_is() {
             let (exit, output) = run(&ground, &spec, &script(eat)).await;
             assert_eq!((exit.code, exit.oom_killed), (137, true), "round {round}: {output}");
         }
-    })
-    .await;
-}
-
-#[tokio::test]
-#[ignore = "a measurement, not a test"]
-async fn measure_throughput() {
-    on_docker(|ground| async move {
-        let lines = 1_000_000;
-        let id = ground.engine.create(&ground.spec("a")).await.expect("create");
-        let Attachment { output, input } = ground.engine.attach(&id).await.expect("attach");
-        ground.engine.start(&id).await.expect("start");
-        let begun = std::time::Instant::now();
-        input.send(&script(&format!("yes {} | head -n {lines}", "x".repeat(99)))).await.expect("job");
-        let mut output = output;
-        let (mut frames, mut bytes) = (0, 0);
-        while let Some(frame) = futures_util::StreamExt::next(&mut output).await {
-            frames += 1;
-            bytes += frame.expect("output").bytes.len();
-        }
-        let took = begun.elapsed().as_secs_f64();
-        println!("attach: {bytes} bytes in {frames} frames, {took:.2} s, {:.0} lines/s", f64::from(lines) / took);
-        let begun = std::time::Instant::now();
-        let mut log = ground.engine.stored_log(&id, None).await.expect("log");
-        let (mut frames, mut bytes) = (0, 0);
-        while let Some(frame) = futures_util::StreamExt::next(&mut log).await {
-            frames += 1;
-            bytes += frame.expect("log").bytes.len();
-        }
-        println!("log: {bytes} bytes in {frames} frames, {:.2} s", begun.elapsed().as_secs_f64());
-        let begun = std::time::Instant::now();
-        let resumed = resume(Arc::clone(&ground.engine), &id, Position::default()).await.expect("resume");
-        println!("resume: {:.2} s", begun.elapsed().as_secs_f64());
-        println!("{}", drain(resumed.output).await.0.len());
     })
     .await;
 }

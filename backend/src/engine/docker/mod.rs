@@ -6,6 +6,8 @@
 mod client;
 mod convert;
 mod create;
+#[cfg(test)]
+mod daemon_tests;
 mod host_paths;
 mod image;
 #[cfg(test)]
@@ -56,7 +58,7 @@ impl DockerEngine {
     /// # Errors
     /// [`EngineError::Invalid`] when the Docker host is given in a way we do not support.
     pub fn new(options: Options) -> Result<Self> {
-        let client = Arc::new(Client::new(options.docker_host.as_deref())?);
+        let client = Arc::new(Client::new(options.docker_host.as_deref(), options.deadline)?);
         Ok(Self {
             options,
             client,

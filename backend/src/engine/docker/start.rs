@@ -154,7 +154,6 @@ mod tests {
         );
         assert_eq!(class(&format!("{oci}exec: \"/x\": permission denied")), Some(StartFailure::NotExecutable));
         assert_eq!(class("error while mounting volume: no such file or directory"), Some(StartFailure::Docker));
-        assert_eq!(class("network fastflow-x not found"), Some(StartFailure::Docker));
     }
 
     #[test]

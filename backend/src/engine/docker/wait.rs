@@ -16,7 +16,7 @@ struct Backoff(Duration);
 
 impl Backoff {
     const FIRST: Duration = Duration::from_millis(50);
-    const LONGEST: Duration = Duration::from_secs(5);
+    const LONGEST: Duration = Duration::from_secs(2);
 
     fn new() -> Self {
         Self(Self::FIRST)
@@ -65,13 +65,7 @@ impl DockerEngine {
 
     /// Returns when Docker says that the container does not run (any more).
     async fn until_not_running(&self, id: &ContainerId) -> Result<()> {
-        // Connecting is bounded, the wait is not.
-        let connect = tokio::time::timeout(self.options.deadline, self.client.connection("wait"));
-        let connection = connect.await.map_err(|_| EngineError::Unavailable {
-            call: "wait",
-            reason: "no answer while connecting".to_owned(),
-            source: None,
-        })??;
+        let connection = self.client.connection("wait").await?;
         let query = WaitContainerOptionsBuilder::default().condition("not-running").build();
         let mut answers = Box::pin(connection.docker.wait_container(id.as_str(), Some(query)));
         match answers.next().await {

@@ -1,6 +1,5 @@
 //! One fake container: a task that follows its program, and the state that all handles see.
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,10 +13,8 @@ use super::super::{
     launcher,
 };
 use super::job;
+use super::log::Log;
 use super::program::{self, Reaction, Step};
-
-/// Docker's logger cuts lines after so many bytes.
-const PIECE: usize = 16 * 1024;
 
 /// Docker's clock: starts at a given time and goes with tokio's, so a test that pauses tokio's time holds it too.
 #[derive(Clone, Copy, Debug)]
@@ -72,13 +69,11 @@ struct Inner {
     attached: bool,
     job: Option<Job>,
     terminate: bool,
-    kill: bool,
+    /// The exit code with which it is killed.
+    kill: Option<i64>,
     on_term: Reaction,
     listeners: Vec<mpsc::Sender<Frame>>,
-    log: VecDeque<StoredFrame>,
-    log_bytes: usize,
-    /// Per stream: what Docker's logger holds until the line is complete.
-    unfinished: [Vec<u8>; 2],
+    log: Log,
 }
 
 /// How a program ended.
@@ -108,12 +103,10 @@ impl Container {
             attached: false,
             job: None,
             terminate: false,
-            kill: false,
+            kill: None,
             on_term: Reaction::Die,
             listeners: Vec::new(),
-            log: VecDeque::new(),
-            log_bytes: 0,
-            unfinished: [Vec::new(), Vec::new()],
+            log: Log::new(settings.log_bytes),
         };
         let (changes, _) = watch::channel(0);
         Arc::new(Self { id, spec, instance, settings, created_at: now, inner: Mutex::new(inner), changes })
@@ -167,7 +160,7 @@ impl Container {
             let begins = inner.status == Status::Created;
             if begins {
                 inner.status = Status::Running;
-                inner.started_at = Some(self.settings.clock.now());
+                inner.started_at = Some(self.now());
             }
             begins
         });
@@ -177,11 +170,22 @@ impl Container {
     }
 
     pub fn terminate(&self) {
-        self.change(|inner| inner.terminate = inner.status.is_running());
+        self.change(|inner| {
+            inner.terminate = inner.status.is_running();
+            inner.thaw();
+        });
     }
 
     pub fn kill(&self) {
-        self.change(|inner| inner.kill = inner.status.is_running());
+        self.kill_with(137);
+    }
+
+    /// Ends it with this exit code, whatever it does.
+    pub fn kill_with(&self, code: i64) {
+        self.change(|inner| {
+            inner.kill = inner.status.is_running().then_some(code);
+            inner.thaw();
+        });
     }
 
     /// Freezes or thaws; false when it was not running.
@@ -198,7 +202,7 @@ impl Container {
     pub fn mark_removed(&self) {
         self.change(|inner| {
             inner.removed = true;
-            inner.kill = true;
+            inner.kill = Some(137);
             inner.listeners.clear();
         });
     }
@@ -247,7 +251,7 @@ impl Container {
     }
 
     pub fn log(&self) -> Vec<StoredFrame> {
-        self.lock().log.iter().cloned().collect()
+        self.lock().log.messages()
     }
 
     pub fn now(&self) -> DateTime<Utc> {
@@ -257,7 +261,7 @@ impl Container {
     /// Memory in bytes, and processor time in ns.
     pub fn usage(&self) -> (u64, u64) {
         let inner = self.lock();
-        (inner.memory, cpu_time(inner.cpu, self.settings.clock.now()))
+        (inner.memory, cpu_time(inner.cpu, self.now()))
     }
 
     /// Waits until `wanted` says something of the state.
@@ -307,27 +311,21 @@ impl Container {
             let _drained = listener.reserve_many(listener.max_capacity()).await;
         }
         self.change(|inner| {
-            for source in [Source::Stdout, Source::Stderr] {
-                let rest = std::mem::take(&mut inner.unfinished[source as usize]);
-                if !rest.is_empty() {
-                    inner.store(source, rest.into(), self.settings);
-                }
-            }
+            inner.log.end(self.now());
             inner.status = Status::Exited;
             inner.exit_code = Some(end.code);
             inner.oom_killed = end.oom;
-            inner.finished_at = Some(self.settings.clock.now());
+            inner.finished_at = Some(self.now());
             inner.listeners.clear();
         });
     }
 
     async fn signalled(&self) -> End {
         let code = self.when(|inner| {
-            if inner.kill {
-                return Some(137);
+            if inner.kill.is_some() {
+                return inner.kill;
             }
-            // A frozen process gets its signal when it thaws.
-            if !inner.terminate || inner.status == Status::Paused {
+            if !inner.terminate {
                 return None;
             }
             match inner.on_term {
@@ -392,7 +390,7 @@ impl Container {
                 Step::Health(health) => self.set_health(health),
                 Step::Memory(bytes) => self.change(|inner| inner.memory = bytes),
                 Step::Cpu(percent) => {
-                    let now = self.settings.clock.now();
+                    let now = self.now();
                     self.change(|inner| inner.cpu = (percent, cpu_time(inner.cpu, now), now));
                 }
                 Step::Exit(code) => return End { code, oom: false },
@@ -434,7 +432,7 @@ impl Container {
                 return None;
             }
             let bytes = bytes.take()?;
-            inner.record(source, &bytes, self.settings);
+            inner.log.write(self.now(), source, &bytes);
             Some((bytes, inner.listeners.clone()))
         });
         let (bytes, listeners) = print.await;
@@ -446,30 +444,10 @@ impl Container {
 }
 
 impl Inner {
-    /// Docker's logger: whole lines, long ones in pieces, an unfinished one when the stream ends.
-    fn record(&mut self, source: Source, bytes: &[u8], settings: Settings) {
-        let mut pending = std::mem::take(&mut self.unfinished[source as usize]);
-        pending.extend_from_slice(bytes);
-        let mut rest = Bytes::from(pending);
-        loop {
-            let window = &rest[..rest.len().min(PIECE)];
-            let piece = match memchr::memchr(b'\n', window) {
-                Some(newline) => newline + 1,
-                None if window.len() == PIECE => PIECE,
-                None => break,
-            };
-            let piece = rest.split_to(piece);
-            self.store(source, piece, settings);
-        }
-        self.unfinished[source as usize] = rest.into();
-    }
-
-    fn store(&mut self, source: Source, bytes: Bytes, settings: Settings) {
-        self.log_bytes += bytes.len();
-        self.log.push_back(StoredFrame { source, timestamp: settings.clock.now(), bytes });
-        while self.log_bytes > settings.log_bytes {
-            let Some(oldest) = self.log.pop_front() else { break };
-            self.log_bytes -= oldest.bytes.len();
+    /// Docker thaws a container that it signals.
+    fn thaw(&mut self) {
+        if self.status == Status::Paused {
+            self.status = Status::Running;
         }
     }
 }

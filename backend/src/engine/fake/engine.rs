@@ -46,6 +46,7 @@ impl FakeEngine {
     }
 
     fn check(spec: &ContainerSpec) -> Result<()> {
+        spec.check()?;
         for mount in &spec.mounts {
             if let Mount::Bind { source, .. } = mount
                 && !source.exists()
@@ -56,7 +57,7 @@ impl FakeEngine {
         if spec.limits.memory_bytes.is_some_and(|bytes| bytes < LEAST_MEMORY) {
             return Err(EngineError::Invalid { message: "Minimum memory limit allowed is 6MB".to_owned() });
         }
-        spec.limits.check()
+        Ok(())
     }
 
     // Nobody answers for a name that ends in `.invalid`, with the real Docker neither.

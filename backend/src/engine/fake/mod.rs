@@ -12,7 +12,10 @@ mod container;
 mod controls;
 mod engine;
 mod job;
+mod log;
 pub mod program;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,7 +34,7 @@ pub use engine::FakeEngine;
 pub enum Fate {
     /// They go on (Docker's live restore).
     Survive,
-    /// They are killed, as by default.
+    /// They are ended by SIGTERM, as by default.
     Die,
 }
 
@@ -128,7 +131,8 @@ impl FakeDocker {
         for container in self.all() {
             container.hang_up();
             if fate == Fate::Die {
-                container.kill();
+                // As Docker does, when it stops and when it comes back after a crash.
+                container.kill_with(143);
             }
         }
     }

@@ -29,7 +29,7 @@ pub(super) struct Cursor {
     /// All messages so far, as they weigh on disk.
     weight: u64,
     /// What was read and not taken yet.
-    new: Vec<Frame>,
+    new: Vec<(Source, BytesMut)>,
 }
 
 #[derive(Default)]
@@ -99,7 +99,8 @@ impl Cursor {
 
     /// What has been read so far and not been taken.
     pub fn take(&mut self) -> Vec<Frame> {
-        std::mem::take(&mut self.new)
+        let new = std::mem::take(&mut self.new).into_iter();
+        new.map(|(source, bytes)| Frame { source, bytes: bytes.freeze() }).collect()
     }
 
     /// What is new.
@@ -160,7 +161,7 @@ impl Cursor {
             }
             self.weight += bytes.len() as u64 + OVERHEAD;
             let new = self.places[source as usize].pass(timestamp, bytes);
-            push(&mut self.new, source, new);
+            push(&mut self.new, source, &new);
         }
         Ok(())
     }
@@ -241,17 +242,11 @@ async fn find(engine: &dyn Engine, id: &ContainerId, source: Source, tail: &[u8]
     }
 }
 
-fn push(frames: &mut Vec<Frame>, source: Source, bytes: Bytes) {
-    if bytes.is_empty() {
-        return;
-    }
-    match frames.last_mut() {
-        Some(last) if last.source == source && last.bytes.len() + bytes.len() <= CHUNK => {
-            let mut joined = BytesMut::from(std::mem::take(&mut last.bytes));
-            joined.extend_from_slice(&bytes);
-            last.bytes = joined.freeze();
-        }
-        _ => frames.push(Frame { source, bytes }),
+fn push(pieces: &mut Vec<(Source, BytesMut)>, source: Source, bytes: &[u8]) {
+    match pieces.last_mut() {
+        Some((last, piece)) if *last == source && piece.len() + bytes.len() <= CHUNK => piece.extend_from_slice(bytes),
+        _ if bytes.is_empty() => {}
+        _ => pieces.push((source, BytesMut::from(bytes))),
     }
 }
 

@@ -9,7 +9,7 @@ use super::*;
 /// A container that has just been given `program`.
 async fn begun(engine: &dyn Engine, program: &str) -> (ContainerId, OutputStream) {
     let spec = ContainerSpec {
-        name: "a".into(),
+        name: "one".into(),
         kind: Kind::Run,
         image: "i".into(),
         user: "1:1".into(),
