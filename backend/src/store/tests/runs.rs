@@ -131,7 +131,7 @@ async fn every_field_of_the_dto_goes_through_the_database() {
         assert_eq!(row.spec.sealed_env, None, "an ended run keeps no secret");
         let shown: Run = row.into_run(Phase::Ended, Some(3), Millis(0));
         let expected = json!({
-            "id": "0197-full", "pipeline_name": "Größe 'mit' \"allem\"; --", "status": "FAILED", "phase": "ended",
+            "id": "0197-full", "pipeline_name": "Größe 'mit' \"allem\"; --", "status": "FAILED", "phase": "ended", "waits_for": null,
             "trigger": "schedule", "triggered_by": "job 7", "attempt": 2, "max_attempts": 4,
             "retry_of": "0197-before", "retried_by": "0197-next", "not_before": "2023-11-14T22:13:25Z",
             "created_at": "2023-11-14T22:13:20.123Z", "started_at": "2023-11-14T22:13:26Z",
