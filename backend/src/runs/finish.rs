@@ -301,7 +301,7 @@ impl Driver {
     /// Removes the run's container; without an id it is looked for by name. What stays is found by the sweep.
     async fn remove_container(&self, container: Option<&ContainerId>) {
         let engine = &self.runs.inner.rooms.engine;
-        let name = super::drive::container_name(self.live.run);
+        let name = super::start::container_name(self.live.run);
         let removed = match container {
             Some(id) => engine.remove(id).await,
             // A start that failed early has created nothing, and Docker may be away: no need to insist.

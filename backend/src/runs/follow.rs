@@ -12,10 +12,11 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::Step;
-use super::drive::{Begun, Driver};
+use super::drive::Driver;
 use super::listen::Container;
 use super::pump::Tap;
 use super::sampler::{Marks, Sampler, Usage};
+use super::start::Begun;
 use crate::domain::clock::Millis;
 use crate::domain::outcome::StopReason;
 use crate::domain::run::Event;

@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! launch    checks → a place (slot or queue) → row PENDING → a task that drives it
-//! drive     environment → secrets → workspace → container: create, attach, start, job → RUNNING
-//! follow    output → log, usage → metrics; until exit, stop, timeout, silence or shutdown
+//! drive     environment → secrets → workspace
+//! start     container: create, attach, start, job → RUNNING
+//! follow    waits for the exit and enforces what may end it: stop, timeout, silence, shutdown
+//! listen    beside it: output → log, gone on with wherever it breaks
 //! finish    outcome decided once → recorded with the counters and the next attempt → container removed → slot free
 //! recover   containers and rows are matched; each run goes on where it stands, through the same follow and finish
 //! ```
@@ -19,6 +21,7 @@ mod live;
 mod pump;
 mod recover;
 mod sampler;
+mod start;
 mod steps;
 #[cfg(test)]
 mod tests;

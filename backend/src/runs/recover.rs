@@ -7,9 +7,10 @@ use std::time::Duration;
 use fastflow_shared::{ErrorType, Phase, RunStatus};
 
 use super::admission::Place;
-use super::drive::{Begun, Driver};
+use super::drive::Driver;
 use super::live::Claim;
 use super::pump::Tap;
+use super::start::Begun;
 use super::{Inner, Runs, RunsError, parse_id, workspace};
 use crate::domain::clock::Millis;
 use crate::domain::outcome::Outcome;

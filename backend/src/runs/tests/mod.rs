@@ -34,7 +34,7 @@ use crate::engine::fake::{FakeDocker, program};
 use crate::engine::{self, ContainerState, Network};
 use crate::environments::{self, Environments};
 use crate::journal::{self, Journal, MARK_PREFIX, RunId, TextOptions};
-use crate::store::{RunRow, Store, testing};
+use crate::store::{self, RunRow, Store, testing};
 use crate::vault::Vault;
 
 /// Name of the installation under test.
@@ -56,7 +56,7 @@ pub(super) struct World {
     pub clock: SharedClock,
     keyring: Arc<Keyring>,
     folder: TempDir,
-    _database: Option<TempDir>,
+    database: Option<TempDir>,
     _paused: Paused,
 }
 
@@ -92,7 +92,7 @@ impl World {
     pub async fn new() -> Self {
         let (store, database) = testing::sqlite().await;
         let mut world = Self::on(store);
-        world._database = Some(database);
+        world.database = Some(database);
         world
     }
 
@@ -106,11 +106,18 @@ impl World {
             clock: Arc::new(TokioClock(Instant::now())),
             keyring: Arc::new(Keyring::parse(&fernet::Fernet::generate_key(), "test").expect("a key")),
             folder: tempfile::tempdir().expect("a temporary folder"),
-            _database: None,
+            database: None,
             _paused: paused,
         };
         world.pipeline("p", "{}");
         world
+    }
+
+    /// The database is closed under everybody's feet, and another server finds it well again.
+    pub async fn reopendatabase(&mut self) {
+        let _still = testing::still();
+        let folder = self.database.as_ref().expect("a database of its own").path();
+        self.store = Store::open(&store::Options::sqlite(folder.join("test.db"))).await.expect("SQLite opens");
     }
 
     /// Makes a pipeline, or gives it other settings.

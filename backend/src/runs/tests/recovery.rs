@@ -170,12 +170,12 @@ async fn every_status_with_every_container() {
                 let log = server.log(&run).await;
                 let case = format!("{status} with {found:?}, asked to stop: {asked_to_stop}: {row:?} {log:?}");
 
+                let pending = status == RunStatus::Pending;
                 let end = match found {
-                    Found::Created | Found::GaveUp | Found::WithoutJob if status == RunStatus::Pending => End::Anew,
-                    // A row that says RUNNING had its job handed over.
                     Found::Created => End::Anew,
-                    Found::Nothing if status == RunStatus::Pending => End::Anew,
+                    Found::Nothing | Found::GaveUp | Found::WithoutJob if pending => End::Anew,
                     Found::Nothing => End::Lost,
+                    // A row that says RUNNING had its job handed over, or nearly.
                     _ => End::OfTheFound,
                 };
                 if asked_to_stop {

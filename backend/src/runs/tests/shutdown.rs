@@ -106,3 +106,23 @@ async fn a_timeout_goes_on_counting_while_no_server_runs() {
     let lasted = (row.finished_at.expect("ended").0 - row.started_at.expect("started").0) / 1000;
     assert!((100..103).contains(&lasted), "{lasted}");
 }
+
+#[tokio::test]
+async fn an_outcome_that_cannot_be_recorded_stays_with_its_container() {
+    let mut world = World::new().await;
+    let server = world.server();
+    let run = server.start("lines 5 100ms; exit 3").await;
+    server.until_logged(&run, "2\n").await;
+    world.store.close().await;
+    until("it has ended", async || world.container().exit_code).await;
+    pause(20_000).await;
+    shut_down(&server).await;
+    assert_eq!(world.container().exit_code, Some(3), "it is all that knows how the run ended");
+    world.reopen_database().await;
+    assert_eq!(world.row(&run).await.status, RunStatus::Running);
+    let server = world.server();
+    assert_eq!(server.recover().await.expect("recovered").completed, 1);
+    assert_eq!(outcome(&server.ended(&run).await), failed(ErrorType::ExitCode, Some(3)));
+    assert_eq!(server.log(&run).await, numbers(5));
+    world.assert_clean(&server).await;
+}

@@ -395,7 +395,7 @@ impl<'w> Life<'w> {
         let marks = self.server.marks(&row.spec.id).await;
         let gap = marks.iter().any(|mark| mark.starts_with("output is missing"));
         let was_removed =
-            self.removed.contains(&super::super::drive::container_name(row.spec.id.parse().expect("an id")));
+            self.removed.contains(&super::super::start::container_name(row.spec.id.parse().expect("an id")));
         assert!(!gap || was_removed, "Docker has everything, so nothing can be missing: {log:?} {why}");
         // One whose caller went away: what it should print stands in its start.
         let script = self.scripts.get(&first.spec.id).copied().unwrap_or_else(|| parse(&row.spec.parameters));

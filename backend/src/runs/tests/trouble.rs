@@ -201,7 +201,7 @@ async fn a_daemon_that_takes_its_containers_along_ends_them_truly() {
     pause(5_000).await;
     world.docker.up();
     let row = server.ended(&run).await;
-    assert_eq!(outcome(&row), failed(ErrorType::ExitCode, Some(137)));
+    assert_eq!(outcome(&row), failed(ErrorType::ExitCode, Some(143)));
     let log = server.log(&run).await;
     assert_eq!(log, numbers(log.lines().count() as u64));
     world.assert_clean(&server).await;

@@ -1,0 +1,217 @@
+//! A run's container: create, attach, start, hand over the job, record. The order that loses nothing whenever we die.
+
+use std::path::PathBuf;
+
+use fastflow_shared::ErrorType;
+
+use super::drive::{Driver, FIRST_PAUSE, NotStarted, Patience, docker};
+use super::pump::Tap;
+use super::workspace::{APP, HOME, TMP, Workspace};
+use super::{Runs, Step};
+use crate::domain::clock::Millis;
+use crate::domain::env::Merged;
+use crate::domain::run::Event;
+use crate::engine::launcher;
+use crate::engine::{
+    Attachment, ContainerId, ContainerSpec, Engine, EngineError, Image, Job, Kind, Limits, Mount, OutputStream, Status,
+};
+use crate::environments::{CA_MOUNT, Prepared};
+use crate::store::{Facts, RunRow};
+
+/// A container that works.
+pub(super) struct Begun {
+    pub container: ContainerId,
+    /// Its live output; `None` when it must be found first.
+    pub output: Option<OutputStream>,
+    pub tap: Tap,
+    /// When it was started.
+    pub started_at: Option<Millis>,
+}
+
+impl Driver {
+    pub(super) fn spec(&self, image: &Image, prepared: &Prepared, workspace: &Workspace) -> ContainerSpec {
+        let options = &self.runs.inner.options;
+        let bind = |source: PathBuf, target: &str, read_only| Mount::Bind { source, target: target.into(), read_only };
+        let mut mounts = vec![bind(workspace.app(), APP, false), bind(workspace.tmp(), TMP, false)];
+        mounts.extend(prepared.mounts().into_iter().map(|(folder, target)| bind(folder, &target, true)));
+        if let Some(bundle) = &options.ca_bundle {
+            mounts.push(bind(bundle.clone(), CA_MOUNT, true));
+        }
+        let limits = &self.row.spec.limits;
+        ContainerSpec {
+            name: container_name(self.live.run),
+            kind: Kind::Run,
+            image: image.id.clone(),
+            user: options.worker_user.clone(),
+            run_id: Some(self.row.spec.id.clone()),
+            pipeline: Some(self.row.spec.pipeline_name.clone()),
+            mounts,
+            network: options.network.clone(),
+            limits: Limits {
+                cpus: limits.cpu,
+                memory_bytes: limits.memory.and_then(|bytes| u64::try_from(bytes).ok()),
+                pids: options.pids,
+            },
+        }
+    }
+
+    /// Makes the container and lets the script begin.
+    pub(super) async fn start_container(&self, spec: &ContainerSpec, job: &Job) -> Result<Begun, NotStarted> {
+        let Runs { inner } = &self.runs;
+        let (rooms, steps) = (&inner.rooms, &inner.options.steps);
+        let tap = self.open_log().await?;
+        let run_id = &self.row.spec.id;
+        // A container that Docker's absence has spoilt: its script has not begun, so it makes room for another.
+        let mut spoilt = None;
+        let mut patience = self.patience();
+        let (container, output, started_at) = loop {
+            let (container, Attachment { output, input }) = match self.launcher(spec, &mut spoilt).await {
+                Ok(ready) => ready,
+                Err(error) => {
+                    self.bear_with(&error, &mut patience).await?;
+                    continue;
+                }
+            };
+            let started_at = rooms.clock.now();
+            steps.reach(Step::Started).await;
+            self.stored(rooms.store.set_container(run_id, container.as_str()).await)?;
+            match input.send(job).await {
+                Ok(()) => break (container, Some(output), started_at),
+                Err(error) if error.is_unavailable() => {
+                    drop(output);
+                    if self.has_begun(&container, &mut patience).await? {
+                        break (container, None, started_at);
+                    }
+                    spoilt = Some(container);
+                    self.bear_with(&error, &mut patience).await?;
+                }
+                Err(error) => return Err(docker(&error)),
+            }
+        };
+        steps.reach(Step::JobSent).await;
+
+        let facts = Facts {
+            container_id: Some(container.as_str().to_owned()),
+            started_at: Some(started_at),
+            ..Facts::default()
+        };
+        if let Err(error) = self.record(&[Event::Started], facts).await {
+            // The run works whatever the database says: go on, and let the recorder of the end catch up.
+            tracing::error!(run = %run_id, %error, "the start of run {run_id} is not recorded yet: {error}");
+        }
+        // A next attempt needs them again, also when another server makes it.
+        if self.row.spec.sealed_env.is_some() && self.row.spec.attempt >= self.row.spec.max_attempts {
+            let _ = self.stored(rooms.store.clear_sealed_env(run_id).await);
+        }
+        self.runs.note_docker(true);
+        steps.reach(Step::Running).await;
+        Ok(Begun { container, output, tap, started_at: Some(started_at) })
+    }
+
+    /// A container that is started and attached, and waits for its job. When that fails half-way, what was made of it is
+    /// left in `spoilt` for the next call to remove.
+    async fn launcher(
+        &self,
+        spec: &ContainerSpec,
+        spoilt: &mut Option<ContainerId>,
+    ) -> Result<(ContainerId, Attachment), EngineError> {
+        let Runs { inner } = &self.runs;
+        let (engine, steps) = (&inner.rooms.engine, &inner.options.steps);
+        if let Some(id) = &*spoilt {
+            engine.remove(id).await?;
+            *spoilt = None;
+        }
+        if spec.network == crate::engine::Network::Own {
+            engine.ensure_network().await?;
+        }
+        let container = create(engine.as_ref(), spec).await?;
+        *spoilt = Some(container.clone());
+        steps.reach(Step::ContainerCreated).await;
+        let attachment = engine.attach(&container).await?;
+        steps.reach(Step::Attached).await;
+        engine.start(&container).await?;
+        *spoilt = None;
+        Ok((container, attachment))
+    }
+
+    /// Whether the job has arrived although handing it over failed: only the container can tell, by not giving up.
+    async fn has_begun(&self, container: &ContainerId, patience: &mut Patience) -> Result<bool, NotStarted> {
+        let mut looks = 0;
+        while looks < 8 {
+            match self.runs.inner.rooms.engine.inspect(container).await {
+                Ok(Some(state)) if state.status.is_running() => {
+                    looks += 1;
+                    tokio::time::sleep(FIRST_PAUSE).await;
+                }
+                Ok(Some(state)) => return Ok(state.exit_code != Some(launcher::NO_JOB_EXIT_CODE)),
+                Ok(None) => break,
+                Err(error) => self.bear_with(&error, patience).await?,
+            }
+        }
+        Ok(true)
+    }
+
+    async fn open_log(&self) -> Result<Tap, NotStarted> {
+        let rooms = &self.runs.inner.rooms;
+        let writer = super::finish::open_log(&rooms.journal, self.live.run).await;
+        let writer = writer.map_err(|error| {
+            NotStarted::failed(ErrorType::Docker, format!("The log file could not be opened: {error}."))
+        })?;
+        Ok(Tap::new(writer, rooms.clock.clone()))
+    }
+}
+
+/// Name of a run's container.
+pub(super) fn container_name(run: crate::journal::RunId) -> String {
+    format!("fastflow-run-{run}")
+}
+
+/// Creates the container; one of the same name that was never started (the answer got lost, or its server died) is replaced.
+async fn create(engine: &dyn Engine, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {
+    match engine.create(spec).await {
+        Err(EngineError::Conflict { message }) => {
+            let left = engine.list().await?.into_iter().find(|c| c.name == spec.name);
+            match left {
+                Some(container) if container.status == Status::Created => {
+                    engine.remove(&container.id).await?;
+                    engine.create(spec).await
+                }
+                _ => Err(EngineError::Conflict { message }),
+            }
+        }
+        other => other,
+    }
+}
+
+pub(super) fn job(runs: &Runs, row: &RunRow, prepared: &Prepared, env: Merged) -> Job {
+    let options = &runs.inner.options;
+    let bin = format!("{}/bin", prepared.target());
+    let mut variables: Vec<(String, String)> = [
+        ("PATH", format!("{bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")),
+        ("VIRTUAL_ENV", prepared.target()),
+        ("HOME", HOME.to_owned()),
+        ("USER", "worker".to_owned()),
+        ("LOGNAME", "worker".to_owned()),
+        ("TMPDIR", TMP.to_owned()),
+        ("LANG", "C.UTF-8".to_owned()),
+        ("PYTHONUNBUFFERED", "1".to_owned()),
+        ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect();
+    if options.ca_bundle.is_some() {
+        for name in ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"] {
+            variables.push((name.to_owned(), CA_MOUNT.to_owned()));
+        }
+    }
+    let pairs = env.into_pairs();
+    variables.retain(|(name, _)| pairs.iter().all(|(given, _)| given != name));
+    variables.extend(pairs);
+    let spec = &row.spec;
+    variables.push(("FASTFLOW_RUN_ID".to_owned(), spec.id.clone()));
+    variables.push(("FASTFLOW_PIPELINE".to_owned(), spec.pipeline_name.clone()));
+    variables.push(("FASTFLOW_ATTEMPT".to_owned(), spec.attempt.to_string()));
+    variables.push(("FASTFLOW_COMMIT".to_owned(), spec.code.commit.clone().unwrap_or_default()));
+    Job { argv: vec![prepared.python(), "-u".to_owned(), "main.py".to_owned()], env: variables, cwd: APP.to_owned() }
+}
