@@ -1,3 +1,19 @@
-//! Fast-Flow's server, room by room; see `docs/architecture.md` for the floor plan.
+//! Fast-Flow's server. Rooms on floors: imports point downstairs only (`tests/floor_plan.rs` checks it).
 
+pub mod api;
+pub mod app;
+pub mod auth;
+pub mod catalog;
+pub mod config;
+pub mod crypto;
+pub mod domain;
 pub mod engine;
+pub mod environments;
+pub mod git;
+pub mod journal;
+pub mod runs;
+pub mod schedule;
+pub mod store;
+pub mod sync;
+pub mod upkeep;
+pub mod vault;

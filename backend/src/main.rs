@@ -1,2 +1,7 @@
-//! Placeholder.
-fn main() {}
+//! The program `fastflow`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fastflow::app::cli::run(std::env::args_os())
+}

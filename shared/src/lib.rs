@@ -1,1 +1,29 @@
-//! Placeholder while dependencies build.
+//! What the server and the browser say to each other: DTOs and routes, each written once.
+//!
+//! Every type is plain data with serde; the feature `openapi` adds its schema for the server's document.
+//! Names in Rust, in JSON and in the OpenAPI document are the same, so nothing can drift: no field is renamed.
+
+mod auth;
+mod log;
+mod metrics;
+mod page;
+mod pipeline;
+mod problem;
+pub mod routes;
+mod run;
+mod schedule;
+mod secret;
+mod sync;
+mod system;
+
+pub use auth::*;
+pub use log::*;
+pub use metrics::*;
+pub use page::*;
+pub use pipeline::*;
+pub use problem::*;
+pub use run::*;
+pub use schedule::*;
+pub use secret::*;
+pub use sync::*;
+pub use system::*;

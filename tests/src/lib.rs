@@ -1,1 +1,33 @@
-//! Placeholder while dependencies build.
+//! The harness of the stories: a real server on data of its own, and the eyes of those who use it.
+//!
+//! | module | what it gives a story |
+//! |---|---|
+//! | `server`, `options` | a server that can be started, killed, stopped and started again on the same data |
+//! | `pipelines` | pipelines written by the story, or taken from `examples/` |
+//! | `client`, `sse`, `viewer` | HTTP as a program speaks it; event streams; somebody who watches a log |
+//! | `docker`, `postgres`, `browser` | what stands around the server |
+//! | `place`, `sweep` | where everything lies; cleaning up after test processes that were killed |
+//! | `bench` | Docker without us, for `make bench` |
+//! | `wait` | deadlines: nothing here sleeps for a result |
+//!
+//! A story **fails** when Docker, PostgreSQL or Chromium is missing. It never skips.
+
+pub mod bench;
+pub mod browser;
+pub mod client;
+pub mod docker;
+pub mod options;
+pub mod pipelines;
+pub mod place;
+pub mod postgres;
+pub mod server;
+pub mod sse;
+mod sweep;
+pub mod viewer;
+pub mod wait;
+mod warm;
+
+pub use client::{Answer, Client};
+pub use options::Options;
+pub use server::Server;
+pub use viewer::Viewer;

@@ -16,6 +16,9 @@ use bytes::Bytes;
 /// What the shell reads first. `echo` says why, for whoever reads the log.
 pub const PRELUDE: &str = "trap 'echo \"fastflow: the launcher ended without starting its job\" >&2; exit 97' EXIT\n";
 
+/// What the trap says, with its newline: all that a container prints whose launcher never became the program.
+pub const COMPLAINT: &str = "fastflow: the launcher ended without starting its job\n";
+
 /// The exit code of a container whose launcher never became the program: no job came, only a part of one, or the job's
 /// folder is not there. (A program may of course end with the same code by itself; the line on stderr tells them apart.)
 pub const NO_JOB_EXIT_CODE: i64 = 97;

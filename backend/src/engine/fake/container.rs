@@ -332,8 +332,7 @@ impl Container {
             None => (!inner.input_open).then_some(None),
         });
         let Some(job) = input.await else {
-            self.print(Source::Stderr, Bytes::from_static(b"fastflow: the launcher ended without starting its job\n"))
-                .await;
+            self.print(Source::Stderr, Bytes::from_static(launcher::COMPLAINT.as_bytes())).await;
             return End { code: launcher::NO_JOB_EXIT_CODE, oom: false };
         };
         self.change(|inner| inner.job = Some(job.clone()));

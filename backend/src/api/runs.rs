@@ -1,0 +1,169 @@
+//! Runs: lists, single ones, and what can be done to them.
+
+use chrono::{DateTime, Utc};
+use fastflow_shared::{ErrorType, FieldProblem, Role, Run, RunHealth, RunPage, RunStatus, Trigger};
+use poem_openapi::param::{Path, Query};
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, Enum, OpenApi};
+
+use super::pipelines::{Started, trigger};
+use super::problem::{ApiError, ApiResult};
+use super::security::Access;
+use super::{Api, Tag};
+use crate::domain::clock::Millis;
+use crate::runs::Again;
+use crate::store::{RunCursor, RunFilter, RunOrder};
+
+/// Rows of a page when the client does not say.
+const DEFAULT_LIMIT: u32 = 50;
+
+/// Most rows of a page.
+const MAX_LIMIT: u32 = 500;
+
+/// The operations.
+pub struct RunsApi(pub Api);
+
+/// Order of a list of runs, by the time they were accepted.
+#[derive(Debug, Clone, Copy, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum Order {
+    /// Latest first.
+    Desc,
+    /// Earliest first.
+    Asc,
+}
+
+/// Answer to a cancel.
+#[derive(ApiResponse)]
+pub enum CancelAccepted {
+    /// The run is being stopped, or had ended already.
+    #[oai(status = 202)]
+    Accepted(Json<Run>),
+}
+
+/// Where a page begins and how long it is.
+pub(super) struct RunQuery {
+    pub cursor: Option<RunCursor>,
+    pub limit: u32,
+}
+
+impl RunQuery {
+    pub(super) fn parse(cursor: Option<&str>, limit: Option<u32>) -> ApiResult<Self> {
+        let limit = limit.unwrap_or(DEFAULT_LIMIT);
+        if !(1..=MAX_LIMIT).contains(&limit) {
+            return Err(wrong("limit", format!("must be from 1 to {MAX_LIMIT}")));
+        }
+        let cursor = cursor
+            .map(|text| RunCursor::parse(text).ok_or_else(|| wrong("cursor", "is not one that a page gave".to_owned())))
+            .transpose()?;
+        Ok(Self { cursor, limit })
+    }
+}
+
+pub(super) fn wrong(field: &str, message: String) -> ApiError {
+    let detail = format!("`{field}` {message}.");
+    ApiError::unprocessable("invalid_values", detail, vec![FieldProblem { field: field.to_owned(), message }])
+}
+
+#[OpenApi(tag = "Tag::Runs")]
+impl RunsApi {
+    /// List runs
+    #[oai(path = "/runs", method = "get", operation_id = "listRuns")]
+    #[expect(clippy::too_many_arguments, reason = "each is one query parameter")]
+    async fn list(
+        &self,
+        _access: Access,
+        /// Name of a pipeline.
+        pipeline: Query<Option<String>>,
+        /// One status, or several separated by commas.
+        status: Query<Option<String>>,
+        /// What started it.
+        trigger: Query<Option<Trigger>>,
+        /// Why it failed.
+        error_type: Query<Option<ErrorType>>,
+        /// Accepted at or after this time.
+        from: Query<Option<DateTime<Utc>>>,
+        /// Accepted before this time.
+        to: Query<Option<DateTime<Utc>>>,
+        /// Latest first unless asked otherwise.
+        order: Query<Option<Order>>,
+        /// From the page before.
+        cursor: Query<Option<String>>,
+        /// Rows per page, from 1 to 500; 50 when absent.
+        limit: Query<Option<u32>>,
+    ) -> ApiResult<Json<RunPage>> {
+        let statuses = statuses(status.0.as_deref().unwrap_or_default())?;
+        let filter = RunFilter {
+            pipeline: pipeline.0.filter(|name| !name.is_empty()),
+            statuses,
+            trigger: trigger.0,
+            error_type: error_type.0,
+            from: from.0.map(Millis::from),
+            to: to.0.map(Millis::from),
+        };
+        let order = match order.0 {
+            Some(Order::Asc) => RunOrder::OldestFirst,
+            _ => RunOrder::NewestFirst,
+        };
+        let RunQuery { cursor, limit } = RunQuery::parse(cursor.0.as_deref(), limit.0)?;
+        Ok(Json(self.0.runs.page(&filter, order, cursor.as_ref(), limit).await?))
+    }
+
+    /// Get a run
+    #[oai(path = "/runs/:id", method = "get", operation_id = "getRun")]
+    async fn get(&self, _access: Access, id: Path<String>) -> ApiResult<Json<Run>> {
+        Ok(Json(self.0.runs.run(&id).await?))
+    }
+
+    /// Cancel a run
+    ///
+    /// Answers at once. A run that works gets SIGTERM and, after a grace period, SIGKILL; one that waits ends right away.
+    #[oai(path = "/runs/:id/cancel", method = "post", operation_id = "cancelRun")]
+    async fn cancel(&self, access: Access, id: Path<String>) -> ApiResult<CancelAccepted> {
+        let caller = access.require(Role::Operator)?;
+        let by = Some(caller.identity.user.username.clone());
+        Ok(CancelAccepted::Accepted(Json(self.0.runs.cancel(&id, by).await?)))
+    }
+
+    /// Run the same again
+    ///
+    /// With the same commit, environment and parameters, and the secrets of today.
+    #[oai(path = "/runs/:id/rerun", method = "post", operation_id = "rerunRun")]
+    async fn rerun(&self, access: Access, id: Path<String>) -> ApiResult<Started> {
+        self.again(&access, &id, Again::Same).await
+    }
+
+    /// Try a run once more
+    ///
+    /// One more attempt of an ended run, with the code of today.
+    #[oai(path = "/runs/:id/retry", method = "post", operation_id = "retryRun")]
+    async fn retry(&self, access: Access, id: Path<String>) -> ApiResult<Started> {
+        self.again(&access, &id, Again::Retry).await
+    }
+
+    /// Get a run's health
+    #[oai(path = "/runs/:id/health", method = "get", operation_id = "getRunHealth")]
+    async fn health(&self, _access: Access, id: Path<String>) -> ApiResult<Json<RunHealth>> {
+        Ok(Json(self.0.runs.health(&id).await?))
+    }
+}
+
+impl RunsApi {
+    async fn again(&self, access: &Access, id: &str, how: Again) -> ApiResult<Started> {
+        let caller = access.require(Role::Operator)?;
+        let by = Some(caller.identity.user.username.clone());
+        Ok(Started::new(self.0.runs.launch_again(id, how, trigger(caller), by).await?))
+    }
+}
+
+fn statuses(text: &str) -> ApiResult<Vec<RunStatus>> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    names
+        .map(|name| {
+            RunStatus::parse(name).ok_or_else(|| {
+                let allowed: Vec<_> = RunStatus::ALL.iter().map(|status| status.as_str()).collect();
+                wrong("status", format!("{name:?} is none of {}", allowed.join(", ")))
+            })
+        })
+        .collect()
+}

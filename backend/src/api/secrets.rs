@@ -1,0 +1,70 @@
+//! Secrets and parameters. A secret's value goes in and never comes out.
+
+use fastflow_shared::{NewVaultEntry, Role, VaultChange, VaultEntry};
+use poem_openapi::param::Path;
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, OpenApi};
+
+use super::problem::ApiResult;
+use super::security::Access;
+use super::{Api, Tag};
+
+/// The operations.
+pub struct SecretsApi(pub Api);
+
+/// Answer to a new entry.
+#[derive(ApiResponse)]
+pub enum EntryCreated {
+    /// Stored.
+    #[oai(status = 201)]
+    Created(
+        Json<VaultEntry>,
+        /// Address of the entry.
+        #[oai(header = "Location")]
+        String,
+    ),
+}
+
+/// Answer to a deletion.
+#[derive(ApiResponse)]
+pub enum EntryDeleted {
+    /// Deleted.
+    #[oai(status = 204)]
+    Done,
+}
+
+#[OpenApi(tag = "Tag::Secrets")]
+impl SecretsApi {
+    /// List secrets and parameters
+    ///
+    /// Values of parameters are shown, values of secrets never.
+    #[oai(path = "/secrets", method = "get", operation_id = "listSecrets")]
+    async fn list(&self, access: Access) -> ApiResult<Json<Vec<VaultEntry>>> {
+        access.require(Role::Operator)?;
+        Ok(Json(self.0.vault.list().await?))
+    }
+
+    /// Store a secret or parameter
+    #[oai(path = "/secrets", method = "post", operation_id = "createSecret")]
+    async fn create(&self, access: Access, body: Json<NewVaultEntry>) -> ApiResult<EntryCreated> {
+        access.require(Role::Admin)?;
+        let entry = self.0.vault.create(&body).await?;
+        let location = format!("{}/{}", fastflow_shared::routes::SECRETS, fastflow_shared::routes::segment(&entry.key));
+        Ok(EntryCreated::Created(Json(entry), location))
+    }
+
+    /// Change a secret or parameter
+    #[oai(path = "/secrets/:key", method = "put", operation_id = "changeSecret")]
+    async fn change(&self, access: Access, key: Path<String>, body: Json<VaultChange>) -> ApiResult<Json<VaultEntry>> {
+        access.require(Role::Admin)?;
+        Ok(Json(self.0.vault.change(&key, &body).await?))
+    }
+
+    /// Delete a secret or parameter
+    #[oai(path = "/secrets/:key", method = "delete", operation_id = "deleteSecret")]
+    async fn delete(&self, access: Access, key: Path<String>) -> ApiResult<EntryDeleted> {
+        access.require(Role::Admin)?;
+        self.0.vault.delete(&key).await?;
+        Ok(EntryDeleted::Done)
+    }
+}

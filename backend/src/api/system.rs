@@ -1,0 +1,161 @@
+//! The server itself: alive, able to work, its chores, its schedules, its code, and what changes.
+
+use std::time::Duration;
+
+use fastflow_shared::{Check, Chore, Health, Job, LiveEvent, Overview, Readiness, Role, SyncStatus, events};
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, stream};
+use poem::web::sse::Event;
+use poem_openapi::payload::{EventStream, Json};
+use poem_openapi::types::ToJSON;
+use poem_openapi::{ApiResponse, OpenApi};
+use tokio::sync::broadcast::error::RecvError;
+
+use super::problem::ApiResult;
+use super::security::Access;
+use super::{Api, Tag};
+
+/// Free bytes below which the server does not call itself ready.
+const MIN_FREE: u64 = 256 << 20;
+
+/// The operations below `/api`.
+pub struct SystemApi(pub Api);
+
+/// The operations that need no login.
+pub struct ProbeApi(pub Api);
+
+/// Answer to the question whether the server can work.
+#[derive(ApiResponse)]
+pub enum ReadyAnswer {
+    /// It can.
+    #[oai(status = 200)]
+    Ready(Json<Readiness>),
+    /// It cannot; the checks say why.
+    #[oai(status = 503)]
+    NotReady(Json<Readiness>),
+}
+
+#[OpenApi(tag = "Tag::System")]
+impl ProbeApi {
+    /// Is the server alive?
+    #[oai(path = "/health", method = "get", operation_id = "getHealth")]
+    async fn health(&self) -> Json<Health> {
+        Json(Health { status: "ok".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() })
+    }
+
+    /// Can the server work?
+    ///
+    /// Asks the database, Docker and the disk.
+    #[oai(path = "/ready", method = "get", operation_id = "getReadiness")]
+    async fn ready(&self) -> ReadyAnswer {
+        let (database, docker) = tokio::join!(self.0.store.ping(Duration::from_secs(2)), self.0.runs.ping_docker());
+        let database = Check {
+            name: "database".to_owned(),
+            ok: database.is_ok(),
+            detail: database.map_or_else(|error| error.to_string(), |()| self.0.store.kind().to_owned()),
+        };
+        let docker = Check {
+            name: "docker".to_owned(),
+            ok: docker.is_ok(),
+            detail: docker.map_or_else(|error| error.to_string(), |info| format!("Docker {}", info.engine_version)),
+        };
+        let checks = vec![database, docker, self.disk()];
+        let readiness = Readiness { ready: checks.iter().all(|check| check.ok), checks };
+        if readiness.ready { ReadyAnswer::Ready(Json(readiness)) } else { ReadyAnswer::NotReady(Json(readiness)) }
+    }
+}
+
+impl ProbeApi {
+    fn disk(&self) -> Check {
+        let (ok, detail) = match rustix::fs::statvfs(&self.0.data_dir) {
+            Ok(stat) => {
+                let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+                let text = format!("{} free", crate::domain::size::format_bytes(free));
+                (free >= MIN_FREE, text)
+            }
+            Err(error) => (false, format!("the data folder cannot be looked at: {error}")),
+        };
+        Check { name: "disk".to_owned(), ok, detail }
+    }
+}
+
+#[OpenApi(tag = "Tag::System")]
+impl SystemApi {
+    /// Numbers for the head of the dashboard
+    #[oai(path = "/overview", method = "get", operation_id = "getOverview")]
+    async fn overview(&self, _access: Access) -> ApiResult<Json<Overview>> {
+        let load = self.0.runs.load();
+        let options = self.0.runs.options();
+        let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
+        let docker = self.0.runs.ping_docker().await;
+        Ok(Json(Overview {
+            running: count(load.running),
+            queued: count(load.queued),
+            max_concurrent_runs: count(options.max_concurrent),
+            max_queued_runs: count(options.max_queued),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            docker_ok: docker.is_ok(),
+            docker: docker.map_or_else(|error| error.to_string(), |info| info.engine_version),
+        }))
+    }
+
+    /// List the periodic chores
+    #[oai(path = "/chores", method = "get", operation_id = "listChores")]
+    async fn chores(&self, _access: Access) -> ApiResult<Json<Vec<Chore>>> {
+        Ok(Json(self.0.upkeep.report()))
+    }
+
+    /// List the jobs
+    #[oai(path = "/scheduler/jobs", method = "get", operation_id = "listJobs")]
+    async fn jobs(&self, _access: Access) -> ApiResult<Json<Vec<Job>>> {
+        Ok(Json(self.0.schedule.jobs().await?))
+    }
+
+    /// Look at the code again
+    #[oai(path = "/sync", method = "post", operation_id = "sync")]
+    async fn sync(&self, access: Access) -> ApiResult<Json<SyncStatus>> {
+        access.require(Role::Operator)?;
+        self.0.sync.run().await?;
+        Ok(Json(self.0.sync.status()))
+    }
+
+    /// How fresh the code is
+    #[oai(path = "/sync/status", method = "get", operation_id = "getSyncStatus")]
+    async fn sync_status(&self, _access: Access) -> ApiResult<Json<SyncStatus>> {
+        Ok(Json(self.0.sync.status()))
+    }
+
+    /// Follow what changes on the server
+    ///
+    /// Server-sent events named `change`: which run, pipeline or other thing to look at again. `reconnect` when the server
+    /// goes away. A client that was too slow to take every event gets one with the kind `everything`.
+    #[oai(path = "/events", method = "get", operation_id = "streamEvents")]
+    async fn events(&self, _access: Access) -> ApiResult<EventStream<BoxStream<'static, LiveEvent>>> {
+        let changes = self.0.runs.subscribe();
+        let api = self.0.clone();
+        let hello = stream::once(async { plain("hello") });
+        let news = stream::unfold(Some(changes), move |changes| {
+            let api = api.clone();
+            async move {
+                let mut changes = changes?;
+                tokio::select! {
+                    event = changes.recv() => match event {
+                        Ok(event) => Some((event, Some(changes))),
+                        Err(RecvError::Lagged(_)) => Some((plain("everything"), Some(changes))),
+                        Err(RecvError::Closed) => None,
+                    },
+                    () = api.runs.closing() => Some((plain(events::RECONNECT), None)),
+                }
+            }
+        });
+        let to_event = |event: LiveEvent| {
+            let name = if event.kind == events::RECONNECT { events::RECONNECT } else { events::CHANGE };
+            Event::message(event.to_json_string()).event_type(name)
+        };
+        Ok(EventStream::new(hello.chain(news).boxed()).keep_alive(Duration::from_secs(15)).to_event(to_event))
+    }
+}
+
+fn plain(kind: &str) -> LiveEvent {
+    LiveEvent { kind: kind.to_owned(), id: String::new(), pipeline_name: None, status: None }
+}

@@ -1,0 +1,80 @@
+//! The list of periodic chores: what is done, how often, and in which words its result is told.
+
+use std::time::Duration;
+
+use crate::auth::Auth;
+use crate::catalog::Catalog;
+use crate::runs::Runs;
+use crate::schedule::Schedule;
+use crate::store::Store;
+use crate::sync::Sync;
+use crate::upkeep::Chore;
+
+/// How long the code of a run is kept after it was last used, for "run again".
+const CODE_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// All chores.
+pub fn all(auth: &Auth, catalog: &Catalog, store: &Store, runs: &Runs, sync: &Sync, schedule: &Schedule) -> Vec<Chore> {
+    let seconds = Duration::from_secs;
+    vec![
+        Chore::new("schedule", "Takes over the jobs of the code and starts what is due.", seconds(1), {
+            let schedule = schedule.clone();
+            move || {
+                let schedule = schedule.clone();
+                async move { schedule.tick().await.map(|fired| format!("{fired} runs started")) }
+            }
+        }),
+        Chore::new("sync", "Looks for new, changed and removed pipelines.", seconds(5), {
+            let sync = sync.clone();
+            move || {
+                let sync = sync.clone();
+                async move {
+                    sync.run().await.map(|changes| {
+                        let (added, changed, removed) =
+                            (changes.added.len(), changes.changed.len(), changes.removed.len());
+                        format!("{added} added, {changed} changed, {removed} removed")
+                    })
+                }
+            }
+        }),
+        Chore::new("docker", "Asks whether Docker answers.", seconds(5), {
+            let runs = runs.clone();
+            move || {
+                let runs = runs.clone();
+                async move { runs.ping_docker().await.map(|info| format!("Docker {}", info.engine_version)) }
+            }
+        }),
+        Chore::new("recover", "Matches containers with runs and takes up what nobody watches.", seconds(15), {
+            let runs = runs.clone();
+            move || {
+                let runs = runs.clone();
+                async move { runs.recover().await.map(|recovery| recovery.to_string()) }
+            }
+        }),
+        Chore::new("sessions", "Deletes sessions that have ended.", seconds(600), {
+            let auth = auth.clone();
+            move || {
+                let auth = auth.clone();
+                async move { auth.purge_expired().await.map(|purged| format!("{purged} sessions deleted")) }
+            }
+        }),
+        Chore::new("code", "Deletes code that no run has used for 30 days.", seconds(3600), {
+            let catalog = catalog.clone();
+            move || {
+                let catalog = catalog.clone();
+                async move { catalog.prune_code(CODE_KEPT).await.map(|pruned| format!("{pruned} copies deleted")) }
+            }
+        }),
+        Chore::new("checkpoint", "Moves SQLite's write-ahead log into the database.", seconds(600), {
+            let store = store.clone();
+            move || {
+                let store = store.clone();
+                async move {
+                    store.wal_checkpoint().await.map(|whole| {
+                        if whole { "all of it moved".to_owned() } else { "readers were in the way".to_owned() }
+                    })
+                }
+            }
+        }),
+    ]
+}

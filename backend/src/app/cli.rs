@@ -1,0 +1,149 @@
+//! The command line.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing::error;
+
+use super::{serve, telemetry, validate};
+use crate::config::{self, Config, Sources};
+
+/// Runs Python pipelines from a git repository, each in a fresh, hardened container.
+#[derive(Debug, Parser)]
+#[command(name = "fastflow", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const EXIT_CODES: &str = "Without a command the server is started. Settings come from the environment and from .env; \
+                          see `fastflow config`.\n\nExit codes: 0 done, 1 failed or a problem was found, 2 wrong usage.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the server (the default).
+    Serve,
+    /// Check pipelines and print every problem as file:line:column.
+    Validate {
+        /// Folder of a pipeline, or of pipelines.
+        dir: PathBuf,
+    },
+    /// Show the settings that hold and where each comes from; secrets are hidden.
+    Config {
+        /// Print an example of a .env instead, with every setting, its meaning and its default.
+        #[arg(long)]
+        example: bool,
+    },
+}
+
+/// Does what the arguments say; ends the process only when they are wrong.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match Cli::parse_from(arguments).command {
+        None | Some(Command::Serve) => start(),
+        Some(Command::Validate { dir }) => check(&dir),
+        Some(Command::Config { example: true }) => print(&config::example()),
+        Some(Command::Config { example: false }) => match load() {
+            Ok(config) => print(&config::table(&config.effective)),
+            Err(code) => code,
+        },
+    }
+}
+
+fn start() -> ExitCode {
+    let config = match load() {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    telemetry::start(&config.server);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("the server's threads cannot be started: {error}")),
+    };
+    match runtime.block_on(serve(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Through the log as well as any other message, so that a collector of JSON lines gets it.
+            error!("Fast-Flow cannot go on: {}", chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(dir: &std::path::Path) -> ExitCode {
+    let findings = match validate::validate(dir) {
+        Ok(findings) => findings,
+        Err(error) => return fail(&format!("{} cannot be read: {error}", dir.display())),
+    };
+    let printed = print(&findings.to_string());
+    let problems = findings.problems.len();
+    eprintln!("{} looked at, {}", count(findings.pipelines, "pipeline"), count(problems, "problem"));
+    if problems == 0 { printed } else { ExitCode::FAILURE }
+}
+
+fn load() -> Result<Config, ExitCode> {
+    let sources = Sources::of_process().map_err(|error| fail(&format!(".env cannot be read: {error}")))?;
+    Config::load(&sources).map_err(|mistakes| fail(&mistakes.to_string()))
+}
+
+/// Not by `print!`, which panics when the reader (`| head`) is gone.
+fn print(text: &str) -> ExitCode {
+    use std::io::Write as _;
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => fail(&error.to_string()),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn fail(message: &str) -> ExitCode {
+    eprintln!("fastflow: {message}");
+    ExitCode::FAILURE
+}
+
+fn count(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+/// An error with all that caused it, in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        // Transparent errors repeat what they hold.
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_is_what_happens_without_a_command() {
+        assert!(Cli::try_parse_from(["fastflow"]).expect("valid").command.is_none());
+        assert!(Cli::try_parse_from(["fastflow", "server"]).is_err());
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes() {
+        let inner = std::io::Error::other("disk on fire");
+        let outer = std::io::Error::other(config::Mistakes(Vec::new()));
+        assert_eq!(chain(&inner), "disk on fire");
+        assert_eq!(chain(&outer), "0 settings are wrong:");
+    }
+}

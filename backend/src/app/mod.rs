@@ -1,0 +1,9 @@
+//! Floor 8: the process. What the command line offers, how messages are written, and how the rooms are wired together.
+
+mod chores;
+pub mod cli;
+mod serve;
+mod telemetry;
+mod validate;
+
+pub use serve::{ServeError, serve};

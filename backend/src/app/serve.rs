@@ -1,0 +1,329 @@
+//! Wires the rooms together, serves, and takes everything down again in the right order.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{getegid, geteuid};
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+
+use super::chores;
+use crate::api::{Api, Door};
+use crate::auth::{Auth, AuthError, FirstUser};
+use crate::catalog::{self, Catalog};
+use crate::config::{Config, InstanceError};
+use crate::crypto::{Keyring, KeyringError};
+use crate::domain::clock::{SharedClock, SystemClock};
+use crate::engine::{self, DockerEngine, Engine, EngineError, HostPath, Network};
+use crate::environments::{self, EnvironmentError, Environments};
+use crate::journal::{self, Journal, JournalError};
+use crate::runs::{self, Runs, RunsError, Steps};
+use crate::schedule::Schedule;
+use crate::store::{Store, StoreError};
+use crate::sync::{self, Sync};
+use crate::upkeep::Upkeep;
+use crate::vault::{Vault, VaultError};
+
+/// User id of preparation containers when the server is root: neither root nor the user of runs.
+const PREPARATION_USER: &str = "10002:10002";
+
+/// User of runs that `config` gives when nothing is set.
+const DEFAULT_WORKER_USER: &str = "10001:10001";
+
+/// Variables of the server's own environment that uv understands and that preparation is given.
+const UV_VARIABLES: [&str; 12] = [
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX",
+    "UV_INDEX_URL",
+    "UV_EXTRA_INDEX_URL",
+    "UV_FIND_LINKS",
+    "UV_INDEX_STRATEGY",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+
+/// Longest time that building one environment may take.
+const BUILD_DEADLINE: Duration = Duration::from_secs(30 * 60);
+
+/// How long open connections may take to end at a shutdown.
+const CONNECTIONS_END: Duration = Duration::from_secs(2);
+
+/// How long chores may take to end at a shutdown.
+const CHORES_END: Duration = Duration::from_secs(2);
+
+/// Why the server ended.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The keys.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// The name of this instance.
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The door.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// The vault.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// Docker's client; Docker itself may be away.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Run files.
+    #[error("the logs folder cannot be used (LOGS_DIR)")]
+    Journal(#[from] JournalError),
+    /// The environments folder.
+    #[error("{0}; check UV_CACHE_DIR")]
+    Environments(#[from] EnvironmentError),
+    /// The runs room.
+    #[error(transparent)]
+    Runs(#[from] RunsError),
+    /// A folder of ours.
+    #[error("the folder {0} cannot be made: {1}")]
+    Folder(String, std::io::Error),
+    /// The address.
+    #[error(
+        "the address {address} cannot be listened on: {source}; choose another BIND_ADDRESS or stop what listens there"
+    )]
+    Bind {
+        /// The address.
+        address: String,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// The crash tests' setting.
+    #[error("FASTFLOW_TEST_HOLD_AT is wrong: {0}")]
+    HoldAt(String),
+    /// The server broke off.
+    #[error("the server broke off: {0}")]
+    Served(std::io::Error),
+}
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// [`ServeError`] when something that it needs is missing. Docker is not among it: the server waits for it.
+pub async fn serve(config: Config) -> Result<(), ServeError> {
+    for name in &config.unknown {
+        warn!(%name, "{name} in .env is no setting of this version and does nothing");
+    }
+    let clock: SharedClock = Arc::new(SystemClock);
+    let keyring = Arc::new(Keyring::load(&config.crypto_options())?);
+    let instance = config.instance()?;
+    let store = Store::open(&config.store_options()).await?;
+    let auth = Auth::new(config.auth_options(), store.clone(), clock.clone())?;
+    let vault = Vault::new(store.clone(), keyring.clone(), clock.clone());
+    let unreadable = vault.unreadable().await?;
+    if !unreadable.is_empty() {
+        error!(names = ?unreadable, "{} entries of the vault do not open with ENCRYPTION_KEY: {}", unreadable.len(), unreadable.join(", "));
+    }
+    let journal =
+        Journal::open(journal::Options { dir: config.data.logs_dir.clone(), max_bytes: config.runs.log_max_bytes })?;
+    let engine: Arc<dyn Engine> = Arc::new(DockerEngine::new(engine_options(&config, &instance))?);
+    let environments = Environments::open(environment_options(&config), engine.clone(), clock.clone())?;
+    create_folder(&config.data.pipelines_dir)?;
+    let catalog = Catalog::new(
+        catalog::Options {
+            pipelines_dir: config.data.pipelines_dir.clone(),
+            code_dir: config.data.data_dir.join("code"),
+        },
+        store.clone(),
+        clock.clone(),
+    );
+    let rooms = runs::Rooms {
+        store: store.clone(),
+        journal: journal.clone(),
+        engine: engine.clone(),
+        catalog: catalog.clone(),
+        environments: environments.clone(),
+        vault: vault.clone(),
+        keyring,
+        clock: clock.clone(),
+    };
+    let runs = Runs::new(run_options(&config, &instance)?, rooms)?;
+    let schedule =
+        Schedule::new(store.clone(), catalog.clone(), runs.clone(), clock.clone(), uuid::Uuid::now_v7().to_string());
+    let sync = Sync::new(
+        sync::Options { pre_heat: config.worker.pre_heat, image: config.worker.image.clone() },
+        sync::Rooms {
+            catalog: catalog.clone(),
+            environments,
+            engine,
+            runs: runs.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+        },
+    );
+
+    let first_user = auth.ensure_admin().await?;
+    // The door is opened only when what ran before has its slots again; Docker being away delays that, not the server.
+    match runs.recover().await {
+        Ok(recovery) => info!("{recovery}"),
+        Err(error) => warn!(%error, "runs are not recovered yet: {error}"),
+    }
+    if let Err(error) = sync.run().await {
+        error!(%error, "the pipelines cannot be read: {error}");
+    }
+    let upkeep = Upkeep::new(clock.clone(), chores::all(&auth, &catalog, &store, &runs, &sync, &schedule));
+    let api = Api {
+        auth,
+        catalog,
+        journal,
+        runs: runs.clone(),
+        schedule,
+        store: store.clone(),
+        sync,
+        upkeep: upkeep.clone(),
+        vault,
+        clock,
+        log_rate: config.runs.log_stream_rate,
+        data_dir: config.data.data_dir.clone(),
+    };
+
+    let door = Door::open(config.server.bind_address)
+        .await
+        .map_err(|source| ServeError::Bind { address: config.server.bind_address.to_string(), source })?;
+    upkeep.start();
+    greet(door.address(), &first_user, &config);
+    let stop = async {
+        stop_signal().await;
+        info!("shutting down");
+        // A chore that waits for Docker or the database must not hold up the end.
+        if tokio::time::timeout(CHORES_END, upkeep.stop()).await.is_err() {
+            warn!("some chores did not end in time");
+        }
+        runs.shutdown().await;
+    };
+    let served = door.serve(&api, stop, CONNECTIONS_END).await;
+    store.close().await;
+    served.map_err(ServeError::Served)
+}
+
+fn engine_options(config: &Config, instance: &str) -> engine::Options {
+    engine::Options {
+        docker_host: config.worker.docker_host.clone(),
+        host_paths: config
+            .worker
+            .host_paths
+            .iter()
+            .map(|(inside, on_host)| HostPath { inside: inside.clone(), on_host: on_host.clone() })
+            .collect(),
+        added_capabilities: config.worker.capabilities.clone(),
+        ..engine::Options::new(instance)
+    }
+}
+
+fn environment_options(config: &Config) -> environments::Options {
+    let own = || format!("{}:{}", geteuid().as_raw(), getegid().as_raw());
+    environments::Options {
+        root: config.data.uv_cache_dir.clone(),
+        image: config.worker.image.clone(),
+        user: if geteuid().is_root() { PREPARATION_USER.to_owned() } else { own() },
+        // Preparation reaches the package index even when runs may reach nothing.
+        network: match config.worker.network.as_deref() {
+            None | Some("none") => Network::Own,
+            Some(name) => Network::Named(name.to_owned()),
+        },
+        ca_bundle: config.worker.ca_bundle.clone(),
+        uv_env: UV_VARIABLES
+            .iter()
+            .filter_map(|name| std::env::var(name).ok().map(|value| ((*name).to_owned(), value)))
+            .collect(),
+        deadline: BUILD_DEADLINE,
+    }
+}
+
+fn run_options(config: &Config, instance: &str) -> Result<runs::Options, ServeError> {
+    // A server that is not root could not delete what another user wrote into a run's folder.
+    let worker_user = if config.worker.user == DEFAULT_WORKER_USER && !geteuid().is_root() {
+        format!("{}:{}", geteuid().as_raw(), getegid().as_raw())
+    } else {
+        config.worker.user.clone()
+    };
+    let steps = match std::env::var("FASTFLOW_TEST_HOLD_AT") {
+        Ok(text) => Steps::parse(&text).map_err(ServeError::HoldAt)?,
+        Err(_) => Steps::default(),
+    };
+    Ok(runs::Options {
+        instance: instance.to_owned(),
+        scratch_dir: config.data.data_dir.join("scratch"),
+        image: config.worker.image.clone(),
+        worker_user,
+        network: match config.worker.network.as_deref() {
+            None => Network::Own,
+            Some("none") => Network::None,
+            Some(name) => Network::Named(name.to_owned()),
+        },
+        ca_bundle: config.worker.ca_bundle.clone(),
+        max_concurrent: config.runs.max_concurrent,
+        max_queued: config.runs.max_queued,
+        max_starting: 3,
+        default_timeout: config.runs.timeout.and_then(|timeout| i64::try_from(timeout.as_secs()).ok()),
+        default_cpus: config.limits.cpus,
+        default_memory: config.limits.memory,
+        pids: Some(config.limits.pids),
+        retry_attempts: config.runs.retry_attempts,
+        cancel_grace: config.runs.cancel_grace,
+        silence_limit: config.runs.silence,
+        health_interval: Duration::from_secs(15),
+        stop_on_shutdown: config.server.shutdown_stops_runs,
+        docker_patience: Duration::from_secs(5 * 60),
+        steps,
+    })
+}
+
+fn create_folder(path: &std::path::Path) -> Result<(), ServeError> {
+    std::fs::create_dir_all(path).map_err(|error| ServeError::Folder(path.display().to_string(), error))
+}
+
+/// What a person who started the server needs to know, on the terminal and not in the log.
+fn greet(bound: std::net::SocketAddr, first_user: &FirstUser, config: &Config) {
+    let mut text = format!("\nFast-Flow {} is ready: http://{bound}\n", env!("CARGO_PKG_VERSION"));
+    match first_user {
+        FirstUser::Created { username, generated: Some(password) } => {
+            text.push_str(&format!(
+                "  user      {username}\n  password  {}   (made up at this first start; it is not shown again)\n",
+                password.as_str()
+            ));
+        }
+        FirstUser::Created { username, generated: None } => {
+            text.push_str(&format!("  user      {username}\n  password  as set in ADMIN_PASSWORD\n"));
+        }
+        FirstUser::Present => {
+            text.push_str(&format!(
+                "  user      {}   (password as at the first start)\n",
+                config.access.admin_username
+            ));
+        }
+    }
+    text.push_str(&format!("  pipelines {}\n", config.data.pipelines_dir.display()));
+    // A closed terminal is no reason to stop.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    info!(%bound, "ready");
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn stop_signal() {
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    match signals {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+        _ => {
+            warn!("signals cannot be listened to; stop the server with SIGKILL");
+            std::future::pending::<()>().await;
+        }
+    }
+}

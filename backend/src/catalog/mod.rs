@@ -1,0 +1,272 @@
+//! Which pipelines there are: reads the folder of pipelines, remembers what it found, and keeps the list in memory.
+//!
+//! A pipeline is a folder with a regular file `main.py`. Its settings come from `pipeline.json` (or `{name}.json`).
+//! Whatever is wrong with one folder is told with that pipeline and never hides another.
+
+mod code;
+mod scan;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use fastflow_shared::PipelineProblem;
+use thiserror::Error;
+
+use crate::domain::clock::{Millis, SharedClock};
+use crate::domain::pipeline::Settings;
+use crate::git::{self, Head};
+use crate::store::{SeenPipeline, Store, StoreError};
+
+pub use code::copy_folder;
+pub use scan::read_folder;
+
+/// Where the pipelines lie.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Folder that holds one folder per pipeline.
+    pub pipelines_dir: PathBuf,
+    /// Folder for the code that runs were started with.
+    pub code_dir: PathBuf,
+}
+
+/// Why the list could not be read.
+#[derive(Debug, Error)]
+pub enum CatalogError {
+    /// The folder of pipelines itself.
+    #[error("the pipelines folder {} cannot be read: {source}; check PIPELINES_DIR", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// The copy of a pipeline's code.
+    #[error("the code of {name:?} cannot be kept for the run: {source}")]
+    Code {
+        /// Name of the pipeline.
+        name: String,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// One pipeline as it lies in its folder.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pipeline {
+    /// Name of the folder.
+    pub name: String,
+    /// The folder.
+    pub folder: PathBuf,
+    /// What `pipeline.json` says; defaults when it is broken (the pipeline cannot be started then).
+    pub settings: Settings,
+    /// What is wrong with its files.
+    pub problems: Vec<PipelineProblem>,
+    /// Whether it has a `requirements.txt`.
+    pub has_requirements: bool,
+    /// Changes when a file of the folder changes (names, sizes and times).
+    pub fingerprint: u64,
+}
+
+impl Pipeline {
+    /// Whether its files are in order.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+/// All pipelines at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// By name.
+    pub pipelines: BTreeMap<String, Arc<Pipeline>>,
+    /// Commit of the folder, when it is in a git repository.
+    pub head: Option<Head>,
+    /// Pipelines whose files differ from that commit.
+    pub dirty: BTreeSet<String>,
+    /// Counts the readings that found something new; 0 before the first one.
+    pub revision: u64,
+    /// When it was read.
+    pub read_at: Option<Millis>,
+    /// Why the last reading failed; the pipelines are then those of the reading before.
+    pub error: Option<String>,
+    /// What the last reading that changed anything found.
+    pub changes: Changes,
+}
+
+/// What differs between two readings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// New names.
+    pub added: Vec<String>,
+    /// Names whose files differ.
+    pub changed: Vec<String>,
+    /// Names that are gone.
+    pub removed: Vec<String>,
+}
+
+impl Changes {
+    /// Whether nothing differs.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty()
+    }
+
+    fn between(old: &BTreeMap<String, Arc<Pipeline>>, new: &BTreeMap<String, Arc<Pipeline>>) -> Self {
+        let names = |from: &BTreeMap<String, Arc<Pipeline>>, keep: &dyn Fn(&str, &Pipeline) -> bool| {
+            from.iter().filter(|(name, p)| keep(name, p)).map(|(name, _)| name.clone()).collect()
+        };
+        Self {
+            added: names(new, &|name, _| !old.contains_key(name)),
+            changed: names(new, &|name, p| old.get(name).is_some_and(|before| before.fingerprint != p.fingerprint)),
+            removed: names(old, &|name, _| !new.contains_key(name)),
+        }
+    }
+}
+
+/// The handle to the list of pipelines. Cheap to clone.
+#[derive(Clone)]
+pub struct Catalog {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    options: Options,
+    store: Store,
+    clock: SharedClock,
+    current: RwLock<Arc<Snapshot>>,
+    /// One reading at a time: two could store their results in the wrong order.
+    reading: tokio::sync::Mutex<()>,
+}
+
+impl Catalog {
+    /// An empty list; call [`Self::refresh`] to fill it.
+    #[must_use]
+    pub fn new(options: Options, store: Store, clock: SharedClock) -> Self {
+        let current = RwLock::new(Arc::new(Snapshot::default()));
+        Self { inner: Arc::new(Inner { options, store, clock, current, reading: tokio::sync::Mutex::new(()) }) }
+    }
+
+    /// The list as it was last read.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.inner.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// One pipeline as it was last read.
+    #[must_use]
+    pub fn pipeline(&self, name: &str) -> Option<Arc<Pipeline>> {
+        self.snapshot().pipelines.get(name).cloned()
+    }
+
+    /// Reads one pipeline's folder again, so that a start uses what lies there now. `None` when it is no pipeline.
+    ///
+    /// # Errors
+    /// [`CatalogError::Folder`] when the folder cannot be read.
+    pub async fn reread(&self, name: &str) -> Result<Option<Arc<Pipeline>>, CatalogError> {
+        if crate::domain::pipeline::check_name(name).is_err() {
+            return Ok(None);
+        }
+        let folder = self.inner.options.pipelines_dir.join(name);
+        let path = folder.clone();
+        let found =
+            blocking(move || read_folder(&folder)).await.map_err(|source| CatalogError::Folder { path, source })?;
+        Ok(found.map(Arc::new))
+    }
+
+    /// An unchangeable copy of the pipeline's folder as it is now.
+    ///
+    /// # Errors
+    /// [`CatalogError::Code`].
+    pub async fn keep_code(&self, pipeline: &Arc<Pipeline>) -> Result<PathBuf, CatalogError> {
+        let (root, kept) = (self.inner.options.code_dir.clone(), pipeline.clone());
+        blocking(move || code::keep(&root, &kept))
+            .await
+            .map_err(|source| CatalogError::Code { name: pipeline.name.clone(), source })
+    }
+
+    /// Removes code that nobody has used for `age`, but not what unfinished runs need.
+    ///
+    /// # Errors
+    /// The database or the folder.
+    pub async fn prune_code(&self, age: Duration) -> Result<usize, CatalogError> {
+        let (rows, _) = self.inner.store.unfinished_runs().await?;
+        let in_use: HashSet<_> = rows.into_iter().filter_map(|row| row.spec.code.path).map(PathBuf::from).collect();
+        let root = self.inner.options.code_dir.clone();
+        let path = root.clone();
+        blocking(move || code::prune(&root, &in_use, age)).await.map_err(|source| CatalogError::Folder { path, source })
+    }
+
+    /// The commit that a run of this pipeline can be said to have; `None` when its files are not those of a commit.
+    #[must_use]
+    pub fn commit_of(&self, pipeline: &str) -> Option<Head> {
+        let snapshot = self.snapshot();
+        snapshot.head.clone().filter(|_| !snapshot.dirty.contains(pipeline))
+    }
+
+    /// Reads all folders and stores which pipelines there are.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when the folder or the database cannot be read; the list stays as it was and tells the reason.
+    pub async fn refresh(&self) -> Result<Changes, CatalogError> {
+        let _one_at_a_time = self.inner.reading.lock().await;
+        let result = self.read_all().await;
+        if let Err(error) = &result {
+            let mut snapshot = Snapshot::clone(&self.snapshot());
+            snapshot.error = Some(error.to_string());
+            self.replace(snapshot);
+        }
+        result
+    }
+
+    async fn read_all(&self) -> Result<Changes, CatalogError> {
+        let root = self.inner.options.pipelines_dir.clone();
+        let path = root.clone();
+        let found =
+            blocking(move || scan::read_root(&root)).await.map_err(|source| CatalogError::Folder { path, source })?;
+        let head = git::head(&self.inner.options.pipelines_dir).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "runs will not carry a commit: {error}");
+            None
+        });
+        let before = self.snapshot();
+        let pipelines: BTreeMap<_, _> = found.into_iter().map(|p| (p.name.clone(), Arc::new(p))).collect();
+        let changes = Changes::between(&before.pipelines, &pipelines);
+        let now = self.inner.clock.now();
+        let is_news = !changes.is_empty() || before.read_at.is_none();
+        if is_news {
+            let seen: Vec<_> = pipelines
+                .values()
+                .map(|p| SeenPipeline { name: p.name.clone(), has_requirements: p.has_requirements })
+                .collect();
+            self.inner.store.upsert_seen(&seen, now).await?;
+        }
+        // Asking git for every file is dear, so it is asked only when something moved.
+        let dirty = if changes.is_empty() && head == before.head {
+            before.dirty.clone()
+        } else if head.is_some() {
+            git::changed_below(&self.inner.options.pipelines_dir).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "runs may carry a commit that their files differ from: {error}");
+                BTreeSet::new()
+            })
+        } else {
+            BTreeSet::new()
+        };
+        let shown = if changes.is_empty() { before.changes.clone() } else { changes.clone() };
+        let revision = before.revision + u64::from(is_news);
+        self.replace(Snapshot { pipelines, head, dirty, revision, read_at: Some(now), error: None, changes: shown });
+        Ok(changes)
+    }
+
+    fn replace(&self, snapshot: Snapshot) {
+        *self.inner.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
+}

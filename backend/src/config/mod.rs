@@ -1,0 +1,341 @@
+//! Floor 8: the only room that reads the environment. Every setting is described once, in [`settings`]; here they become
+//! plain values, or a list of all that is wrong with them.
+//!
+//! A new setting is one line in the table, one field and one line in [`Config::build`].
+
+mod instance;
+mod kind;
+mod report;
+pub mod settings;
+mod sources;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::{auth, crypto, store};
+pub use instance::InstanceError;
+pub use kind::Kind;
+pub use report::{Effective, Mistake, Mistakes, Origin, example, table};
+use settings::Setting;
+pub use sources::Sources;
+use values::Values;
+
+/// Everything that can be set. Never printed as a whole: it holds secrets.
+#[derive(Clone)]
+pub struct Config {
+    /// How the server behaves as a process.
+    pub server: Server,
+    /// Where things lie.
+    pub data: Data,
+    /// Who may come in.
+    pub access: Access,
+    /// How runs behave.
+    pub runs: Runs,
+    /// What a run may use when its pipeline does not say.
+    pub limits: Limits,
+    /// Docker and what runs find in their container.
+    pub worker: Worker,
+    /// Every setting with its origin, secrets hidden. For `fastflow config` and the UI.
+    pub effective: Vec<Effective>,
+    /// Names in `.env` that are no settings of this version: typing mistakes, perhaps. To be told at the start.
+    pub unknown: Vec<String>,
+}
+
+/// How the server behaves as a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// `BIND_ADDRESS`.
+    pub bind_address: SocketAddr,
+    /// `RUST_LOG`, or what `LOG_LEVEL` means as such.
+    pub log_filter: String,
+    /// `LOG_FORMAT` is `json`.
+    pub log_json: bool,
+    /// `SHUTDOWN_STOPS_RUNS`.
+    pub shutdown_stops_runs: bool,
+    /// `FASTFLOW_INSTANCE`; see [`Config::instance`].
+    pub instance: Option<String>,
+}
+
+/// Where things lie. Paths are absolute.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Data {
+    /// `DATA_DIR`.
+    pub data_dir: PathBuf,
+    /// `DATABASE_URL`; may hold a password.
+    pub database_url: Option<String>,
+    /// `PIPELINES_DIR`.
+    pub pipelines_dir: PathBuf,
+    /// `LOGS_DIR`.
+    pub logs_dir: PathBuf,
+    /// `UV_CACHE_DIR`.
+    pub uv_cache_dir: PathBuf,
+}
+
+/// Who may come in.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Access {
+    /// `ENCRYPTION_KEY`.
+    pub encryption_key: Option<Zeroizing<String>>,
+    /// `ADMIN_USERNAME`.
+    pub admin_username: String,
+    /// `ADMIN_PASSWORD`.
+    pub admin_password: Option<Zeroizing<String>>,
+    /// `SESSION_HOURS`.
+    pub session_lifetime: Duration,
+    /// `SESSION_IDLE_HOURS`.
+    pub session_idle: Duration,
+}
+
+/// How runs behave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runs {
+    /// `MAX_CONCURRENT_RUNS`.
+    pub max_concurrent: usize,
+    /// `MAX_QUEUED_RUNS`.
+    pub max_queued: usize,
+    /// `CONTAINER_TIMEOUT`; `None` is never.
+    pub timeout: Option<Duration>,
+    /// `RETRY_ATTEMPTS`.
+    pub retry_attempts: u32,
+    /// `CANCEL_GRACE_SECONDS`.
+    pub cancel_grace: Duration,
+    /// `HEALTH_SILENCE_SECONDS`; `None` is never.
+    pub silence: Option<Duration>,
+    /// `LOG_STREAM_RATE_LIMIT`; 0 is all.
+    pub log_stream_rate: u32,
+    /// `LOG_MAX_SIZE_MB` in bytes; `None` is no limit.
+    pub log_max_bytes: Option<u64>,
+}
+
+/// What a run may use when its pipeline does not say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// `DEFAULT_CPU_LIMIT` in cores.
+    pub cpus: Option<f64>,
+    /// `DEFAULT_MEMORY_LIMIT` in bytes.
+    pub memory: Option<u64>,
+    /// `DEFAULT_PIDS_LIMIT`.
+    pub pids: u32,
+}
+
+/// Docker and what runs find in their container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Worker {
+    /// `DOCKER_HOST`.
+    pub docker_host: Option<String>,
+    /// `HOST_PATHS`: here, on Docker's host.
+    pub host_paths: Vec<(PathBuf, PathBuf)>,
+    /// `UV_PRE_HEAT`.
+    pub pre_heat: bool,
+    /// `WORKER_BASE_IMAGE`.
+    pub image: String,
+    /// `WORKER_USER`, as `uid:gid`.
+    pub user: String,
+    /// `WORKER_CAPABILITIES`, without `CAP_`.
+    pub capabilities: Vec<String>,
+    /// `WORKER_NETWORK`; `None` is one of our own.
+    pub network: Option<String>,
+    /// `WORKER_CA_BUNDLE`.
+    pub ca_bundle: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(&self.effective).finish()
+    }
+}
+
+impl Config {
+    /// Reads all settings.
+    ///
+    /// # Errors
+    /// All that are wrong, not only the first.
+    pub fn load(sources: &Sources) -> Result<Self, Mistakes> {
+        let mut mistakes = Vec::new();
+        let dotenv = sources.dotenv.as_deref().map(|content| sources::read_dotenv(content, &mut mistakes));
+        let dotenv = dotenv.unwrap_or_default();
+        let mut reader =
+            Reader { sources, dotenv: &dotenv, values: Values::default(), effective: Vec::new(), mistakes };
+        let data_dir = settings::all().find(|setting| setting.name == "DATA_DIR").map(|setting| reader.find(setting).0);
+        for group in settings::GROUPS {
+            for setting in group.settings {
+                reader.read(group.title, setting, data_dir.as_deref().unwrap_or_default());
+            }
+        }
+        let Reader { values, effective, mistakes, .. } = reader;
+        if !mistakes.is_empty() {
+            return Err(Mistakes(mistakes));
+        }
+        let known: BTreeSet<_> = settings::all().map(|setting| setting.name).collect();
+        let unknown = dotenv.into_keys().filter(|name| !known.contains(name.as_str())).collect();
+        Ok(Self::build(values, effective, unknown))
+    }
+
+    fn build(mut v: Values, effective: Vec<Effective>, unknown: Vec<String>) -> Self {
+        let level = v.text("LOG_LEVEL");
+        let config = Self {
+            server: Server {
+                bind_address: v.address("BIND_ADDRESS"),
+                // Libraries speak up when something is wrong; what they do otherwise is noise to an operator.
+                log_filter: v.opt_text("RUST_LOG").unwrap_or_else(|| match level.as_str() {
+                    "error" => "error".to_owned(),
+                    level => format!("warn,fastflow={level}"),
+                }),
+                log_json: v.text("LOG_FORMAT") == "json",
+                shutdown_stops_runs: v.flag("SHUTDOWN_STOPS_RUNS"),
+                instance: v.opt_text("FASTFLOW_INSTANCE"),
+            },
+            data: Data {
+                data_dir: v.path("DATA_DIR"),
+                database_url: v.opt_text("DATABASE_URL"),
+                pipelines_dir: v.path("PIPELINES_DIR"),
+                logs_dir: v.path("LOGS_DIR"),
+                uv_cache_dir: v.path("UV_CACHE_DIR"),
+            },
+            access: Access {
+                encryption_key: v.opt_text("ENCRYPTION_KEY").map(Zeroizing::new),
+                admin_username: v.text("ADMIN_USERNAME"),
+                admin_password: v.opt_text("ADMIN_PASSWORD").map(Zeroizing::new),
+                session_lifetime: v.hours("SESSION_HOURS"),
+                session_idle: v.hours("SESSION_IDLE_HOURS"),
+            },
+            runs: Runs {
+                max_concurrent: v.whole("MAX_CONCURRENT_RUNS"),
+                max_queued: v.whole("MAX_QUEUED_RUNS"),
+                timeout: v.seconds("CONTAINER_TIMEOUT"),
+                retry_attempts: v.whole("RETRY_ATTEMPTS"),
+                cancel_grace: v.seconds("CANCEL_GRACE_SECONDS").unwrap_or_default(),
+                silence: v.seconds("HEALTH_SILENCE_SECONDS"),
+                log_stream_rate: v.whole("LOG_STREAM_RATE_LIMIT"),
+                log_max_bytes: Some(v.whole::<u64>("LOG_MAX_SIZE_MB")).filter(|mb| *mb > 0).map(|mb| mb << 20),
+            },
+            limits: Limits {
+                cpus: v.opt_decimal("DEFAULT_CPU_LIMIT"),
+                memory: v.opt_whole("DEFAULT_MEMORY_LIMIT"),
+                pids: v.whole("DEFAULT_PIDS_LIMIT"),
+            },
+            worker: Worker {
+                docker_host: v.opt_text("DOCKER_HOST"),
+                host_paths: v.pairs("HOST_PATHS"),
+                pre_heat: v.flag("UV_PRE_HEAT"),
+                image: v.text("WORKER_BASE_IMAGE"),
+                user: v.text("WORKER_USER"),
+                capabilities: v.list("WORKER_CAPABILITIES"),
+                network: v.opt_text("WORKER_NETWORK"),
+                ca_bundle: v.opt_path("WORKER_CA_BUNDLE"),
+            },
+            effective,
+            unknown,
+        };
+        assert!(v.left().is_empty(), "settings that nothing uses: {:?}", v.left());
+        config
+    }
+
+    /// The options of the database.
+    #[must_use]
+    pub fn store_options(&self) -> store::Options {
+        let sqlite = store::Options::sqlite(self.data.data_dir.join("fastflow.db"));
+        store::Options { url: self.data.database_url.clone(), ..sqlite }
+    }
+
+    /// The options of the keyring.
+    #[must_use]
+    pub fn crypto_options(&self) -> crypto::Options {
+        crypto::Options {
+            keys: self.access.encryption_key.clone(),
+            key_file: self.data.data_dir.join("encryption.key"),
+        }
+    }
+
+    /// The options of the door.
+    #[must_use]
+    pub fn auth_options(&self) -> auth::Options {
+        let Access { admin_username, admin_password, session_lifetime, session_idle, encryption_key: _ } = &self.access;
+        auth::Options {
+            admin_username: admin_username.clone(),
+            admin_password: admin_password.clone(),
+            session_lifetime: *session_lifetime,
+            session_idle: *session_idle,
+            limits: auth::Limits::default(),
+            cost: crypto::Cost::default(),
+        }
+    }
+
+    /// Name of this server on its containers: the one that is set, else the one that is kept, else a new one.
+    ///
+    /// # Errors
+    /// [`InstanceError`] when the file that keeps it cannot be used.
+    pub fn instance(&self) -> Result<String, InstanceError> {
+        instance::of(self.server.instance.as_deref(), &self.data.data_dir)
+    }
+}
+
+/// Finds and reads settings one by one.
+struct Reader<'a> {
+    sources: &'a Sources,
+    dotenv: &'a BTreeMap<String, String>,
+    values: Values,
+    effective: Vec<Effective>,
+    mistakes: Vec<Mistake>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, group: &'static str, setting: &'static Setting, data_dir: &str) {
+        let (text, origin) = self.find(setting);
+        let text = text.replace("{DATA_DIR}", data_dir);
+        self.effective.push(Effective { group, name: setting.name, value: report::shown(setting, &text), origin });
+        if text.is_empty() {
+            self.values.insert(setting.name, None);
+            return;
+        }
+        match setting.kind.read(&text) {
+            Ok(value) => {
+                self.values.insert(setting.name, Some(value));
+            }
+            Err(more) => self.mistakes.push(Mistake::of_setting(setting, &text, origin, more.as_deref())),
+        }
+    }
+
+    /// A setting's text and where it stands. An empty one counts as not set, as compose files like to pass such.
+    fn find(&mut self, setting: &Setting) -> (String, Origin) {
+        if let Some(value) = self.sources.environment.get(setting.name) {
+            let Some(text) = value.to_str() else {
+                self.mistakes.push(Mistake::of_setting(
+                    setting,
+                    "?",
+                    Origin::Environment,
+                    Some("it is not UTF-8 text"),
+                ));
+                return (setting.default.to_owned(), Origin::Default);
+            };
+            if !tidy(setting, text).is_empty() {
+                return (tidy(setting, text).to_owned(), Origin::Environment);
+            }
+        }
+        if let Some(text) =
+            self.dotenv.get(setting.name).map(|text| tidy(setting, text)).filter(|text| !text.is_empty())
+        {
+            return (text.to_owned(), Origin::DotEnv);
+        }
+        if setting.name == "WORKER_CA_BUNDLE"
+            && let Some(text) = self.sources.environment.get("SSL_CERT_FILE").and_then(|value| value.to_str())
+            && Kind::File.read(text).is_ok()
+        {
+            return (text.to_owned(), Origin::Other("SSL_CERT_FILE"));
+        }
+        (setting.default.to_owned(), Origin::Default)
+    }
+}
+
+/// Without the spaces that copying leaves around a value; a password may want its own.
+fn tidy<'t>(setting: &Setting, text: &'t str) -> &'t str {
+    if setting.kind == Kind::Password { text } else { text.trim() }
+}

@@ -1,0 +1,253 @@
+//! Every setting, once: its name, what it does, what it may hold and its default. `.env.example`, the start's error
+//! messages and `fastflow config` are made from this table, and a test fails when a line of it is not used.
+
+use super::kind::Kind;
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Name of the environment variable.
+    pub name: &'static str,
+    /// What it does.
+    pub what: &'static str,
+    /// What it may hold.
+    pub kind: Kind,
+    /// Its value when it is not set; empty for none. `{DATA_DIR}` stands for that setting's value.
+    pub default: &'static str,
+}
+
+impl Setting {
+    /// Whether its value must not be shown.
+    #[must_use]
+    pub const fn is_secret(&self) -> bool {
+        matches!(self.kind, Kind::Password | Kind::Keys)
+    }
+}
+
+/// Settings that belong together.
+#[derive(Debug, Clone, Copy)]
+pub struct Group {
+    /// Its heading.
+    pub title: &'static str,
+    /// Its settings.
+    pub settings: &'static [Setting],
+}
+
+const fn setting(name: &'static str, default: &'static str, kind: Kind, what: &'static str) -> Setting {
+    Setting { name, what, kind, default }
+}
+
+/// A year in seconds: the longest time that is not a mistake.
+const YEAR: u64 = 31_536_000;
+
+/// Every setting.
+pub const GROUPS: &[Group] = &[
+    Group {
+        title: "Server",
+        settings: &[
+            setting(
+                "BIND_ADDRESS",
+                "127.0.0.1:8000",
+                Kind::Address,
+                "Where the server listens. Put a proxy with TLS in front before you open it to others.",
+            ),
+            setting(
+                "LOG_LEVEL",
+                "info",
+                Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
+                "How much the server says.",
+            ),
+            setting("RUST_LOG", "", Kind::Filter, "The same in detail; wins over LOG_LEVEL."),
+            setting(
+                "LOG_FORMAT",
+                "text",
+                Kind::Choice(&["text", "json"]),
+                "How the server writes its own messages (to stderr).",
+            ),
+            setting(
+                "SHUTDOWN_STOPS_RUNS",
+                "false",
+                Kind::Flag,
+                "Whether runs are stopped when the server stops. Otherwise they go on and the next start finds them.",
+            ),
+            setting(
+                "FASTFLOW_INSTANCE",
+                "",
+                Kind::Name,
+                "Name of this server on its containers. Made once and kept in DATA_DIR/instance-id; two servers on one Docker \
+                 must not have the same.",
+            ),
+        ],
+    },
+    Group {
+        title: "Data",
+        settings: &[
+            setting("DATA_DIR", "./data", Kind::Folder, "Everything that must survive a restart. Back it up."),
+            setting(
+                "DATABASE_URL",
+                "",
+                Kind::Database,
+                "The database; the SQLite file DATA_DIR/fastflow.db when it is not set.",
+            ),
+            setting("PIPELINES_DIR", "./pipelines", Kind::Folder, "The pipelines, one folder each."),
+            setting(
+                "LOGS_DIR",
+                "{DATA_DIR}/logs",
+                Kind::Folder,
+                "Logs and metrics of runs; under DATA_DIR when it is not set.",
+            ),
+            setting(
+                "UV_CACHE_DIR",
+                "{DATA_DIR}/uv_cache",
+                Kind::Folder,
+                "uv's cache of packages; under DATA_DIR when it is not set. Keep it on one file system with DATA_DIR: then \
+                 environments are hard links instead of copies.",
+            ),
+        ],
+    },
+    Group {
+        title: "Access",
+        settings: &[
+            setting(
+                "ENCRYPTION_KEY",
+                "",
+                Kind::Keys,
+                "Seals stored secrets. Made once and kept in DATA_DIR/encryption.key when it is not set.",
+            ),
+            setting("ADMIN_USERNAME", "admin", Kind::Text, "Name of the first user. Counts at the first start only."),
+            setting(
+                "ADMIN_PASSWORD",
+                "",
+                Kind::Password,
+                "Password of the first user. Counts at the first start only; made up and shown once when it is not set.",
+            ),
+            setting("SESSION_HOURS", "168", Kind::Decimal { max: 8760.0 }, "A login ends after so many hours."),
+            setting(
+                "SESSION_IDLE_HOURS",
+                "24",
+                Kind::Decimal { max: 8760.0 },
+                "A login ends when it was not used for so many hours.",
+            ),
+        ],
+    },
+    Group {
+        title: "Runs",
+        settings: &[
+            setting("MAX_CONCURRENT_RUNS", "10", Kind::Whole { min: 1, max: 1000 }, "Runs that work at the same time."),
+            setting(
+                "MAX_QUEUED_RUNS",
+                "100",
+                Kind::Whole { min: 0, max: 100_000 },
+                "Runs that wait for a place; one more is refused (429). 0 refuses as soon as no place is free.",
+            ),
+            setting(
+                "CONTAINER_TIMEOUT",
+                "0",
+                Kind::Whole { min: 0, max: YEAR },
+                "Seconds after which a run is killed; 0 is never. A pipeline's own timeout wins.",
+            ),
+            setting(
+                "RETRY_ATTEMPTS",
+                "0",
+                Kind::Whole { min: 0, max: 100 },
+                "Further attempts after a failed one. A pipeline's own retry_attempts wins.",
+            ),
+            setting(
+                "CANCEL_GRACE_SECONDS",
+                "10",
+                Kind::Whole { min: 0, max: 3600 },
+                "Seconds that a cancelled run has to end by itself (SIGTERM) before it is killed (SIGKILL).",
+            ),
+            setting(
+                "HEALTH_SILENCE_SECONDS",
+                "0",
+                Kind::Whole { min: 0, max: YEAR },
+                "Seconds without any output after which a run counts as unhealthy; 0 is never.",
+            ),
+            setting(
+                "LOG_STREAM_RATE_LIMIT",
+                "100",
+                Kind::Whole { min: 0, max: 1_000_000 },
+                "Lines per second that a viewer of a live log is sent; more are skipped visibly, never lost. 0 sends all.",
+            ),
+            setting(
+                "LOG_MAX_SIZE_MB",
+                "0",
+                Kind::Whole { min: 0, max: 1_000_000 },
+                "Size at which a run's log is cut off with a mark, while the run goes on; 0 is never.",
+            ),
+        ],
+    },
+    Group {
+        title: "Limits of pipelines that set none",
+        settings: &[
+            setting(
+                "DEFAULT_CPU_LIMIT",
+                "",
+                Kind::Decimal { max: 4096.0 },
+                "CPU cores; all of the machine's when it is not set.",
+            ),
+            setting("DEFAULT_MEMORY_LIMIT", "", Kind::Size, "Memory; all of the machine's when it is not set."),
+            setting(
+                "DEFAULT_PIDS_LIMIT",
+                "512",
+                Kind::Whole { min: 16, max: 4_194_304 },
+                "Processes and threads. Holds for every pipeline.",
+            ),
+        ],
+    },
+    Group {
+        title: "Docker and the worker",
+        settings: &[
+            setting(
+                "DOCKER_HOST",
+                "",
+                Kind::Docker,
+                "Where Docker listens; unix:///var/run/docker.sock when it is not set.",
+            ),
+            setting(
+                "HOST_PATHS",
+                "",
+                Kind::HostPaths,
+                "Where folders of this server lie on Docker's host. Found out by itself when it is not set.",
+            ),
+            setting(
+                "UV_PRE_HEAT",
+                "true",
+                Kind::Flag,
+                "Whether the environment of a new or changed pipeline is built at once; otherwise by its first run.",
+            ),
+            setting(
+                "WORKER_BASE_IMAGE",
+                "ghcr.io/astral-sh/uv:python3.11-bookworm-slim",
+                Kind::Text,
+                "Image that pipelines run in. Needs Python and uv.",
+            ),
+            setting("WORKER_USER", "10001:10001", Kind::User, "User that pipelines run as inside their container."),
+            setting(
+                "WORKER_CAPABILITIES",
+                "",
+                Kind::Capabilities,
+                "Linux capabilities that pipelines keep; all others are dropped.",
+            ),
+            setting(
+                "WORKER_NETWORK",
+                "",
+                Kind::Text,
+                "Docker network of pipelines; one of our own when it is not set. \"none\" for none.",
+            ),
+            setting(
+                "WORKER_CA_BUNDLE",
+                "",
+                Kind::File,
+                "PEM file of certificate authorities that preparation and runs trust; the file named by SSL_CERT_FILE when it is \
+                 not set.",
+            ),
+        ],
+    },
+];
+
+/// Every setting, without the groups.
+pub fn all() -> impl Iterator<Item = &'static Setting> {
+    GROUPS.iter().flat_map(|group| group.settings)
+}

@@ -1,0 +1,426 @@
+//! `pipeline.json`: what a pipeline says of itself. All fields are optional, unknown ones are ignored, and a broken file
+//! makes the pipeline invalid: a limit with a typing mistake must not become "no limit".
+
+use std::collections::BTreeMap;
+
+use fastflow_shared::PipelineProblem;
+use serde_json::{Map, Value};
+
+use super::env;
+use super::size::parse_bytes;
+use super::trigger::Trigger;
+
+/// Longest name of a pipeline in bytes; it is a folder name, a label and part of a path.
+pub const MAX_NAME_BYTES: usize = 200;
+
+/// How long to wait between attempts.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RetryStrategy {
+    /// The same wait each time.
+    FixedDelay {
+        /// Seconds.
+        delay: f64,
+    },
+    /// A wait that grows.
+    ExponentialBackoff {
+        /// Seconds before the second attempt.
+        initial_delay: f64,
+        /// Longest wait in seconds.
+        max_delay: f64,
+        /// Factor between two waits.
+        multiplier: f64,
+    },
+    /// A list of waits; the last one repeats.
+    CustomSchedule {
+        /// Seconds.
+        delays: Vec<f64>,
+    },
+}
+
+impl Default for RetryStrategy {
+    fn default() -> Self {
+        Self::FixedDelay { delay: 60.0 }
+    }
+}
+
+impl RetryStrategy {
+    /// Seconds to wait before attempt number `attempt` (the first retry is attempt 2).
+    #[must_use]
+    pub fn delay_before(&self, attempt: u32) -> f64 {
+        let retry = attempt.saturating_sub(2);
+        match self {
+            Self::FixedDelay { delay } => *delay,
+            Self::ExponentialBackoff { initial_delay, max_delay, multiplier } => {
+                (initial_delay * multiplier.powi(i32::try_from(retry).unwrap_or(i32::MAX))).min(*max_delay)
+            }
+            Self::CustomSchedule { delays } => {
+                delays.get(retry as usize).or(delays.last()).copied().unwrap_or_default()
+            }
+        }
+    }
+}
+
+/// The settings of one pipeline.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Settings {
+    /// Shown in the UI.
+    pub description: Option<String>,
+    /// For grouping in the UI.
+    pub tags: Vec<String>,
+    /// Whether it may be started; absent means yes.
+    pub enabled: Option<bool>,
+    /// CPU limit in cores.
+    pub cpu_hard_limit: Option<f64>,
+    /// Memory limit in bytes.
+    pub mem_hard_limit: Option<u64>,
+    /// CPU in cores above which metrics are marked.
+    pub cpu_soft_limit: Option<f64>,
+    /// Memory in bytes above which metrics are marked.
+    pub mem_soft_limit: Option<u64>,
+    /// Seconds after which a run is killed; 0 is never; absent means the server's setting.
+    pub timeout: Option<i64>,
+    /// Attempts after a failed one; absent means the server's setting.
+    pub retry_attempts: Option<u32>,
+    /// How long to wait between attempts.
+    pub retry_strategy: Option<RetryStrategy>,
+    /// Variables set at each start, unless something else sets them.
+    pub default_env: BTreeMap<String, String>,
+    /// Version of Python, e.g. `3.12`; absent means that of the worker image.
+    pub python_version: Option<String>,
+    /// Cron expression of a schedule.
+    pub schedule_cron: Option<String>,
+    /// Seconds between two runs of a schedule.
+    pub schedule_interval_seconds: Option<i64>,
+}
+
+/// Reads a `pipeline.json`.
+///
+/// # Errors
+/// Every mistake found, each with line and column where the text gives one.
+pub fn parse_settings(file: &str, text: &str) -> Result<Settings, Vec<PipelineProblem>> {
+    // Editors on Windows like to begin a file with a byte order mark; JSON does not allow it.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let value: Value = serde_json::from_str(text).map_err(|error| {
+        vec![PipelineProblem {
+            file: file.to_owned(),
+            line: i32::try_from(error.line()).ok(),
+            column: i32::try_from(error.column()).ok(),
+            message: format!("not valid JSON: {}", strip_position(&error.to_string())),
+        }]
+    })?;
+    let Value::Object(fields) = value else {
+        return Err(vec![PipelineProblem {
+            file: file.to_owned(),
+            line: Some(1),
+            column: Some(1),
+            message: "the file must hold one JSON object: { … }".to_owned(),
+        }]);
+    };
+    let mut reader = Reader { file, text, fields: &fields, problems: Vec::new() };
+    let settings = reader.settings();
+    if reader.problems.is_empty() { Ok(settings) } else { Err(reader.problems) }
+}
+
+/// Checks the name of a pipeline's folder.
+///
+/// # Errors
+/// A sentence that says what is wrong.
+pub fn check_name(name: &str) -> Result<(), String> {
+    if name.is_empty() || name.len() > MAX_NAME_BYTES {
+        return Err(format!("a pipeline's name has 1 to {MAX_NAME_BYTES} bytes"));
+    }
+    if name.starts_with('.') {
+        return Err("a pipeline's name does not begin with a dot".to_owned());
+    }
+    if name.chars().any(|c| c.is_control() || c == '/' || c == '\\') {
+        return Err("a pipeline's name holds no slash, backslash or control character".to_owned());
+    }
+    Ok(())
+}
+
+fn strip_position(message: &str) -> &str {
+    message.split(" at line ").next().unwrap_or(message)
+}
+
+/// Line and column (both from 1, in characters) of the key `name` of the outermost object.
+fn position(text: &str, name: &str) -> (Option<i32>, Option<i32>) {
+    let quoted = Value::String(name.to_owned()).to_string();
+    let (mut depth, mut at) = (0_u32, 0_usize);
+    let bytes = text.as_bytes();
+    while at < bytes.len() {
+        match bytes[at] {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => {
+                let end = string_end(bytes, at);
+                let is_key = bytes[end..].iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':');
+                if depth == 1 && is_key && text.get(at..end) == Some(quoted.as_str()) {
+                    let before = &text[..at];
+                    let line = before.matches('\n').count() + 1;
+                    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+                    return (i32::try_from(line).ok(), i32::try_from(column).ok());
+                }
+                at = end;
+                continue;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    (None, None)
+}
+
+/// Index after the string that begins at `start`.
+fn string_end(bytes: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' => at += 2,
+            b'"' => return at + 1,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+struct Reader<'a> {
+    file: &'a str,
+    text: &'a str,
+    fields: &'a Map<String, Value>,
+    problems: Vec<PipelineProblem>,
+}
+
+impl Reader<'_> {
+    fn settings(&mut self) -> Settings {
+        let settings = Settings {
+            description: self.read("description", "a text", |v| v.as_str().map(str::to_owned)),
+            tags: self
+                .read("tags", "a list of texts", |v| {
+                    v.as_array()?.iter().map(|tag| tag.as_str().map(str::to_owned)).collect()
+                })
+                .unwrap_or_default(),
+            enabled: self.read("enabled", "true or false", Value::as_bool),
+            cpu_hard_limit: self.read("cpu_hard_limit", "a number of cores above 0, like 1.5", cores),
+            mem_hard_limit: self.size("mem_hard_limit"),
+            cpu_soft_limit: self.read("cpu_soft_limit", "a number of cores above 0, like 0.8", cores),
+            mem_soft_limit: self.size("mem_soft_limit"),
+            timeout: self.read("timeout", "a whole number of seconds, 0 for none", |v| whole(v, 0)),
+            retry_attempts: self.read("retry_attempts", "a whole number from 0 to 100", |v| {
+                whole(v, 0).and_then(|n| u32::try_from(n).ok()).filter(|n| *n <= 100)
+            }),
+            retry_strategy: self.read("retry_strategy", RETRY_HELP, retry_strategy),
+            default_env: self.default_env(),
+            python_version: self.read("python_version", "a version like \"3.12\"", |v| {
+                let text = v.as_str()?;
+                let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+                plain.then(|| text.to_owned())
+            }),
+            schedule_cron: self
+                .read("schedule_cron", "a cron expression of five fields", |v| v.as_str().map(str::to_owned)),
+            schedule_interval_seconds: self.read(
+                "schedule_interval_seconds",
+                "a whole number of seconds above 0",
+                |v| whole(v, 1),
+            ),
+        };
+        for (name, kind, value) in [
+            ("schedule_cron", "cron", settings.schedule_cron.clone()),
+            (
+                "schedule_interval_seconds",
+                "interval",
+                settings.schedule_interval_seconds.map(|seconds| seconds.to_string()),
+            ),
+        ] {
+            if let Some(Err(error)) = value.map(|value| Trigger::parse(kind, &value, "UTC")) {
+                self.problem(name, &error.to_string());
+            }
+        }
+        if let Some(minimum) = settings.mem_hard_limit.filter(|bytes| *bytes < 6 << 20) {
+            self.problem("mem_hard_limit", &format!("{minimum} bytes are less than Docker's minimum of 6m"));
+        }
+        settings
+    }
+
+    fn read<T>(&mut self, name: &str, expected: &str, convert: impl Fn(&Value) -> Option<T>) -> Option<T> {
+        let value = self.fields.get(name).filter(|value| !value.is_null())?;
+        let converted = convert(value);
+        if converted.is_none() {
+            self.problem(name, &format!("expected {expected}, found {}", shorten(value)));
+        }
+        converted
+    }
+
+    fn size(&mut self, name: &str) -> Option<u64> {
+        let value = self.fields.get(name).filter(|value| !value.is_null())?;
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            _ => shorten(value),
+        };
+        match parse_bytes(&text) {
+            Ok(bytes) => Some(bytes),
+            Err(error) => {
+                self.problem(name, &error.to_string());
+                None
+            }
+        }
+    }
+
+    fn default_env(&mut self) -> BTreeMap<String, String> {
+        let mut variables = BTreeMap::new();
+        let Some(value) = self.fields.get("default_env").filter(|value| !value.is_null()) else { return variables };
+        let Value::Object(entries) = value else {
+            self.problem("default_env", &format!("expected an object of names and values, found {}", shorten(value)));
+            return variables;
+        };
+        for (name, value) in entries {
+            // The plan's files hold numbers and booleans here as well; an environment knows only texts.
+            let text = match value {
+                Value::String(text) => text.clone(),
+                Value::Null => String::new(),
+                other => other.to_string(),
+            };
+            match env::check(name, &text) {
+                Ok(()) => {
+                    variables.insert(name.clone(), text);
+                }
+                Err(error) => self.problem("default_env", &error.to_string()),
+            }
+        }
+        variables
+    }
+
+    fn problem(&mut self, name: &str, message: &str) {
+        let (line, column) = position(self.text, name);
+        self.problems.push(PipelineProblem {
+            file: self.file.to_owned(),
+            line,
+            column,
+            message: format!("`{name}`: {message}"),
+        });
+    }
+}
+
+const RETRY_HELP: &str = "an object with `type` exponential_backoff (initial_delay, max_delay, multiplier), fixed_delay (delay) \
+                          or custom_schedule (delays), all in seconds from 0 to 2592000";
+
+/// Longest wait between two attempts in seconds: 30 days.
+const MAX_DELAY: f64 = 2_592_000.0;
+
+fn retry_strategy(value: &Value) -> Option<RetryStrategy> {
+    let seconds = |value: &Value| value.as_f64().filter(|s| (0.0..=MAX_DELAY).contains(s));
+    let field = |name: &str, default: f64| value.get(name).map_or(Some(default), seconds);
+    match value.get("type")?.as_str()? {
+        "fixed_delay" => Some(RetryStrategy::FixedDelay { delay: field("delay", 60.0)? }),
+        "exponential_backoff" => Some(RetryStrategy::ExponentialBackoff {
+            initial_delay: field("initial_delay", 60.0)?,
+            max_delay: field("max_delay", 3600.0)?,
+            multiplier: value
+                .get("multiplier")
+                .map_or(Some(2.0), Value::as_f64)
+                .filter(|factor| (1.0..=100.0).contains(factor))?,
+        }),
+        "custom_schedule" => {
+            let delays: Option<Vec<f64>> = value.get("delays")?.as_array()?.iter().map(seconds).collect();
+            delays.filter(|delays| !delays.is_empty()).map(|delays| RetryStrategy::CustomSchedule { delays })
+        }
+        _ => None,
+    }
+}
+
+fn cores(value: &Value) -> Option<f64> {
+    value.as_f64().filter(|cores| (0.01..=4096.0).contains(cores))
+}
+
+fn whole(value: &Value, minimum: i64) -> Option<i64> {
+    value.as_i64().filter(|number| (minimum..=i64::from(u32::MAX)).contains(number))
+}
+
+fn shorten(value: &Value) -> String {
+    let text = value.to_string();
+    if text.chars().count() > 60 { format!("{}…", text.chars().take(60).collect::<String>()) } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> Vec<PipelineProblem> {
+        parse_settings("pipeline.json", text).expect_err("must be refused")
+    }
+
+    #[test]
+    fn the_plans_example() {
+        let text = r#"{
+          "cpu_hard_limit": 1.0, "mem_hard_limit": "1g", "cpu_soft_limit": 0.8, "mem_soft_limit": "800M",
+          "timeout": 3600, "retry_attempts": 3, "description": "What it does", "tags": ["tag1", "tag2"],
+          "enabled": true, "default_env": {"LOG_LEVEL": "INFO", "BATCH": 10, "DRY": false}, "something_new": [1]
+        }"#;
+        let settings = parse_settings("pipeline.json", text).expect("valid");
+        assert_eq!(settings.mem_hard_limit, Some(1 << 30));
+        assert_eq!(settings.mem_soft_limit, Some(800 << 20));
+        assert_eq!(settings.timeout, Some(3600));
+        assert_eq!(settings.default_env["BATCH"], "10");
+        assert_eq!(settings.default_env["DRY"], "false");
+    }
+
+    #[test]
+    fn an_empty_object_is_all_defaults() {
+        assert_eq!(parse_settings("pipeline.json", "\u{feff}{}"), Ok(Settings::default()));
+    }
+
+    #[test]
+    fn broken_json_is_told_with_line_and_column() {
+        let problem = &problems("{\n  \"timeout\": 3,\n  oops\n}")[0];
+        assert_eq!((problem.line, problem.column), (Some(3), Some(3)));
+    }
+
+    #[test]
+    fn every_mistake_is_told_where_it_stands() {
+        let text = "{\n  \"description\": \"timeout\",\n  \"timeout\": \"soon\",\n  \"mem_hard_limit\": \"lots\",\n  \"default_env\": {\"A-B\": 1}\n}";
+        let found: Vec<_> = problems(text).into_iter().map(|p| (p.line, p.column)).collect();
+        assert_eq!(found, [(Some(4), Some(3)), (Some(3), Some(3)), (Some(5), Some(3))]);
+    }
+
+    #[test]
+    fn a_limit_of_the_wrong_type_is_never_no_limit() {
+        for text in [
+            r#"{"mem_hard_limit": true}"#,
+            r#"{"cpu_hard_limit": "1"}"#,
+            r#"{"cpu_hard_limit": 0}"#,
+            r#"{"mem_hard_limit": "1m"}"#,
+            "[]",
+            "3",
+        ] {
+            assert!(!problems(text).is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_schedule_that_cannot_be_meant_is_a_problem_where_it_stands() {
+        let problem = &problems("{\n \"schedule_cron\": \"0 0 2 * * *\"\n}")[0];
+        assert_eq!((problem.line, problem.column), (Some(2), Some(2)));
+        assert!(problem.message.contains("has 6 fields"), "{}", problem.message);
+        assert!(parse_settings("pipeline.json", r#"{"schedule_cron": "@daily"}"#).is_ok());
+    }
+
+    #[test]
+    fn waits_between_attempts() {
+        let text = r#"{"retry_strategy": {"type": "exponential_backoff", "initial_delay": 2, "max_delay": 10, "multiplier": 3}}"#;
+        let strategy = parse_settings("pipeline.json", text).expect("valid").retry_strategy.expect("set");
+        let waits: Vec<_> = (2..6).map(|attempt| strategy.delay_before(attempt)).collect();
+        assert_eq!(waits, [2.0, 6.0, 10.0, 10.0]);
+        let custom = RetryStrategy::CustomSchedule { delays: vec![1.0, 5.0] };
+        assert_eq!((custom.delay_before(2), custom.delay_before(3), custom.delay_before(9)), (1.0, 5.0, 5.0));
+    }
+
+    #[test]
+    fn names_that_could_leave_the_folder_are_refused() {
+        for name in ["", ".git", "..", "a/b", "a\\b", "a\nb", &"x".repeat(201)] {
+            assert!(check_name(name).is_err(), "{name:?}");
+        }
+        for name in ["etl", "Größe mit Leerzeichen", "a.b-c_d"] {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+    }
+}

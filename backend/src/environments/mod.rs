@@ -1,0 +1,316 @@
+//! Sealed Python environments: built once per key in a trusted preparation container, mounted read-only into every run.
+//!
+//! ```text
+//! inputs (requirements, Python, image)  → input key → lock with hashes   (`uv pip compile`, needs the index once)
+//! lock + Python + platform + image      → key       → environment folder (`uv pip install`, then never written again)
+//! ```
+//! Everything lies below one folder, so that uv can link files from its cache instead of copying them. Inside every
+//! container that folder is `/fastflow/uv`, because a Python environment only works at the path it was built at.
+//! A build is one task that all who need it wait for; whoever stops waiting does not stop the build.
+
+mod build;
+mod inputs;
+mod seal;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::watch;
+
+use crate::domain::clock::SharedClock;
+use crate::engine::{Engine, EngineError, Image, Network};
+
+pub use inputs::Inputs;
+pub use seal::Sealed;
+
+/// Where the common folder is mounted in every container.
+pub const MOUNT: &str = "/fastflow/uv";
+
+/// Where the bundle of trusted certificate authorities is mounted.
+pub const CA_MOUNT: &str = "/fastflow/ca.pem";
+
+/// How environments are built.
+#[derive(Clone)]
+pub struct Options {
+    /// The one folder for uv's cache and all environments, on this machine.
+    pub root: PathBuf,
+    /// Worker image.
+    pub image: String,
+    /// `uid:gid` that preparation containers run as; it must be able to write `root`.
+    pub user: String,
+    /// Network of preparation containers.
+    pub network: Network,
+    /// PEM file with certificate authorities to trust.
+    pub ca_bundle: Option<PathBuf>,
+    /// Variables for uv, such as another package index; handed over by stdin.
+    pub uv_env: Vec<(String, String)>,
+    /// Longest time that one build may take.
+    pub deadline: Duration,
+}
+
+impl std::fmt::Debug for Options {
+    /// Variables by name alone: the address of a package index may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { root, image, user, network, ca_bundle, uv_env, deadline } = self;
+        let names: Vec<&str> = uv_env.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Options")
+            .field("root", root)
+            .field("image", image)
+            .field("user", user)
+            .field("network", network)
+            .field("ca_bundle", ca_bundle)
+            .field("uv_env", &names)
+            .field("deadline", deadline)
+            .finish()
+    }
+}
+
+/// Why an environment is not there.
+#[derive(Debug, Error)]
+pub enum EnvironmentError {
+    /// uv could not resolve or install the requirements.
+    #[error("the dependencies could not be prepared: {summary}")]
+    Dependency {
+        /// uv's own reason, in one line.
+        summary: String,
+        /// Everything that uv printed (its end, if it was long).
+        output: String,
+    },
+    /// It took too long.
+    #[error("preparing the dependencies took longer than {seconds} s")]
+    Deadline {
+        /// The limit in seconds.
+        seconds: u64,
+    },
+    /// Docker.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Files of this machine.
+    #[error("the environments folder cannot be used ({what}): {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// The building task died.
+    #[error("the preparation was interrupted")]
+    Interrupted,
+}
+
+/// A sealed environment, ready to be mounted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prepared {
+    /// What is known of it.
+    pub sealed: Arc<Sealed>,
+    /// Its folder on this machine, to be mounted at [`Prepared::target`] read-only.
+    pub folder: PathBuf,
+    /// The folder of the Pythons that uv fetched, when the pipeline asked for one: the environment leads into it.
+    pub pythons: Option<PathBuf>,
+    /// Seconds that this call took.
+    pub seconds: f64,
+}
+
+impl Prepared {
+    /// What a run needs to see of it, read-only: folders on this machine and where they belong.
+    #[must_use]
+    pub fn mounts(&self) -> Vec<(PathBuf, String)> {
+        let mut mounts = vec![(self.folder.clone(), self.target())];
+        mounts.extend(self.pythons.clone().map(|pythons| (pythons, format!("{MOUNT}/pythons"))));
+        mounts
+    }
+
+    /// Where its folder must be mounted.
+    #[must_use]
+    pub fn target(&self) -> String {
+        target(&self.sealed.key)
+    }
+
+    /// Its interpreter, inside the container.
+    #[must_use]
+    pub fn python(&self) -> String {
+        format!("{}/bin/python", self.target())
+    }
+}
+
+fn target(key: &str) -> String {
+    format!("{MOUNT}/environments/{key}")
+}
+
+type BuildResult = Result<Arc<Sealed>, Arc<EnvironmentError>>;
+type Building = watch::Receiver<Option<BuildResult>>;
+
+/// The handle to the environments. Cheap to clone.
+#[derive(Clone)]
+pub struct Environments {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    options: Options,
+    engine: Arc<dyn Engine>,
+    clock: SharedClock,
+    /// Builds under way, by input key.
+    building: Mutex<HashMap<String, Building>>,
+    /// One installation per environment key, even when different inputs lead to it.
+    installing: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Names of the preparation containers that builds of this process use.
+    in_use: build::Names,
+}
+
+impl Environments {
+    /// Lays out the folder.
+    ///
+    /// # Errors
+    /// [`EnvironmentError::Io`] when the folder cannot be made or given to the preparation user.
+    pub fn open(options: Options, engine: Arc<dyn Engine>, clock: SharedClock) -> Result<Self, EnvironmentError> {
+        seal::lay_out(&options)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                options,
+                engine,
+                clock,
+                building: Mutex::default(),
+                installing: Mutex::default(),
+                in_use: build::Names::default(),
+            }),
+        })
+    }
+
+    /// Whether a start with these inputs would have to build something first, without asking anybody.
+    pub async fn is_ready(&self, inputs: &Inputs, image: &Image) -> bool {
+        matches!(self.find(inputs, image).await, Ok(Some(_)))
+    }
+
+    /// Whether somebody builds for these inputs right now.
+    #[must_use]
+    pub fn is_building(&self, inputs: &Inputs, image: &Image) -> bool {
+        let key = inputs.key(&image.id);
+        self.inner.building.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&key)
+    }
+
+    /// Whether a build of this process uses the container of that name; all others were left behind.
+    #[must_use]
+    pub fn is_using(&self, container: &str) -> bool {
+        self.inner.in_use.lock().unwrap_or_else(PoisonError::into_inner).contains(container)
+    }
+
+    /// The environment for `inputs`, built if need be. Safe to drop at any time: a build that others wait for goes on.
+    ///
+    /// # Errors
+    /// [`EnvironmentError`], shared by all who waited for the same build.
+    pub async fn prepare(&self, inputs: &Inputs, image: &Image) -> Result<Prepared, Arc<EnvironmentError>> {
+        let begin = self.inner.clock.now();
+        let sealed = match self.find(inputs, image).await.map_err(Arc::new)? {
+            Some(sealed) => sealed,
+            None => self.join_or_build(inputs, image).await?,
+        };
+        let folder = seal::folder(&self.inner.options.root, &sealed.key);
+        let pythons = inputs.python.as_ref().map(|_| self.inner.options.root.join("pythons"));
+        Ok(Prepared { sealed, folder, pythons, seconds: self.inner.clock.now().seconds_since(begin).max(0.0) })
+    }
+
+    async fn find(&self, inputs: &Inputs, image: &Image) -> Result<Option<Arc<Sealed>>, EnvironmentError> {
+        let (root, inputs, image) = (self.inner.options.root.clone(), inputs.clone(), image.id.clone());
+        blocking("looking for an environment", move || {
+            let Some(lock) = seal::find_lock(&root, &inputs, &image)? else { return Ok(None) };
+            seal::find(&root, &inputs::environment_key(&lock, &inputs, &image))
+        })
+        .await
+        .map(|found| found.map(Arc::new))
+    }
+
+    async fn join_or_build(&self, inputs: &Inputs, image: &Image) -> BuildResult {
+        let key = inputs.key(&image.id);
+        let mut result = {
+            let mut building = self.inner.building.lock().unwrap_or_else(PoisonError::into_inner);
+            match building.get(&key) {
+                Some(present) => present.clone(),
+                None => {
+                    let (publish, receiver) = watch::channel(None);
+                    building.insert(key.clone(), receiver.clone());
+                    let (this, inputs, image) = (self.clone(), inputs.clone(), image.clone());
+                    tokio::spawn(async move {
+                        let result = this.build(&inputs, &image).await.map(Arc::new).map_err(Arc::new);
+                        this.inner.building.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+                        publish.send_replace(Some(result));
+                    });
+                    receiver
+                }
+            }
+        };
+        match result.wait_for(Option::is_some).await {
+            Ok(value) => value.clone().unwrap_or_else(|| Err(Arc::new(EnvironmentError::Interrupted))),
+            Err(_) => Err(Arc::new(EnvironmentError::Interrupted)),
+        }
+    }
+
+    async fn build(&self, inputs: &Inputs, image: &Image) -> Result<Sealed, EnvironmentError> {
+        let limit = self.inner.options.deadline;
+        tokio::time::timeout(limit, self.build_steps(inputs, image))
+            .await
+            .map_err(|_| EnvironmentError::Deadline { seconds: limit.as_secs() })?
+    }
+
+    async fn build_steps(&self, inputs: &Inputs, image: &Image) -> Result<Sealed, EnvironmentError> {
+        let Inner { options, engine, clock, in_use, .. } = &*self.inner;
+        let begin = clock.now();
+        let work = seal::work_folder(options)?;
+        let worker = build::Worker { options, engine, image, work: work.path(), in_use };
+
+        let root = options.root.clone();
+        let (for_lock, id) = (inputs.clone(), image.id.clone());
+        let known = blocking("reading the lock", move || seal::find_lock(&root, &for_lock, &id)).await?;
+        let lock = match known {
+            Some(lock) => lock,
+            None => {
+                let lock = worker.resolve(inputs).await?;
+                seal::store_lock(&options.root, &inputs.key(&image.id), &lock)?;
+                lock
+            }
+        };
+
+        let key = inputs::environment_key(&lock, inputs, &image.id);
+        let one_at_a_time = {
+            let mut installing = self.inner.installing.lock().unwrap_or_else(PoisonError::into_inner);
+            installing.entry(key.clone()).or_default().clone()
+        };
+        let _guard = one_at_a_time.lock().await;
+        if let Some(sealed) = seal::find(&options.root, &key)? {
+            return Ok(sealed);
+        }
+        tracing::info!(environment = key, "building environment {key}");
+        seal::discard(&options.root, &key)?;
+        let report = worker.install(&key, &lock, inputs).await?;
+        let sealed = Sealed {
+            built_at: clock.now().0,
+            seconds: clock.now().seconds_since(begin),
+            uv_version: report.uv_version,
+            python_version: report.python_version,
+            image: image.id.clone(),
+            lock,
+            ..Sealed::measure(&options.root, &key)?
+        };
+        seal::store(&options.root, &sealed)?;
+        tracing::info!(
+            environment = key,
+            seconds = sealed.seconds,
+            link_mode = sealed.link_mode,
+            "environment {key} is sealed after {:.1} s",
+            sealed.seconds
+        );
+        Ok(sealed)
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    what: &'static str,
+    work: impl FnOnce() -> Result<T, EnvironmentError> + Send + 'static,
+) -> Result<T, EnvironmentError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| EnvironmentError::Io { what, source: std::io::Error::other(error) })?
+}

@@ -1,0 +1,285 @@
+//! Finding runs again: containers of this installation are matched with the database. The same code runs at the start and
+//! periodically, so a crash is nothing special: what slipped through anywhere is caught here.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use fastflow_shared::{ErrorType, Phase, RunStatus};
+
+use super::admission::Place;
+use super::drive::{Begun, Driver};
+use super::live::Claim;
+use super::pump::Tap;
+use super::{Inner, Runs, RunsError, parse_id, workspace};
+use crate::domain::clock::Millis;
+use crate::domain::outcome::Outcome;
+use crate::domain::run::Event;
+use crate::engine::{ContainerId, ContainerState, ContainerSummary, Kind, Status, launcher};
+use crate::store::{Facts, Report, RunRow, StoreError};
+
+/// How long a container is given to show that it never got its job.
+const LAUNCHER_GIVES_UP: Duration = Duration::from_secs(2);
+
+/// What a pass did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Runs whose container works and is followed again.
+    pub reattached: usize,
+    /// Runs whose container had ended.
+    pub completed: usize,
+    /// Runs that were put back into the queue.
+    pub requeued: usize,
+    /// Runs whose container is gone.
+    pub lost: usize,
+    /// Containers without a run that were removed.
+    pub removed: usize,
+    /// Folders without a run that were removed.
+    pub folders: usize,
+}
+
+impl std::fmt::Display for Recovery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { reattached, completed, requeued, lost, removed, folders } = self;
+        write!(
+            f,
+            "{reattached} runs followed again, {completed} completed, {requeued} queued again, {lost} lost; {removed} containers and {folders} folders removed"
+        )
+    }
+}
+
+impl Runs {
+    /// Matches containers and rows. What nobody drives is taken up. One run that cannot be taken up does not keep the others.
+    ///
+    /// # Errors
+    /// Docker or the database; nothing is guessed then, and the next pass tries again.
+    pub async fn recover(&self) -> Result<Recovery, RunsError> {
+        let rooms = &self.inner.rooms;
+        // Containers first: a run that starts between the two calls has a row, and is driven by somebody.
+        let containers = rooms.engine.list().await.inspect_err(|error| {
+            if error.is_unavailable() {
+                self.note_docker(false);
+            }
+        })?;
+        let (rows, broken) = rooms.store.unfinished_runs().await?;
+        // Runs whose containers and folders are not to be touched: those in the database, whether they can be read or not.
+        let mut known: HashSet<String> = rows.iter().map(|row| row.spec.id.clone()).collect();
+        for error in broken {
+            tracing::error!(%error, "a run cannot be read and is left alone: {error}");
+            if let StoreError::Corrupt { key, .. } = error {
+                known.insert(key);
+            }
+        }
+        let (of_runs, others): (Vec<_>, Vec<_>) =
+            containers.into_iter().partition(|c| c.kind == Some(Kind::Run) && c.run_id.is_some());
+        let by_run: HashMap<String, ContainerSummary> =
+            of_runs.into_iter().filter_map(|container| Some((container.run_id.clone()?, container))).collect();
+
+        let mut recovery = Recovery::default();
+        let mut failure = None;
+        let ours = |row: &RunRow| row.spec.instance.as_ref().is_none_or(|name| *name == self.inner.options.instance);
+        // Working ones first: they hold their slots before anybody is admitted from the queue.
+        let (working, waiting): (Vec<_>, Vec<_>) = rows
+            .into_iter()
+            .filter(ours)
+            .partition(|row| row.status != RunStatus::Pending || by_run.contains_key(&row.spec.id));
+        for row in working.into_iter().chain(waiting) {
+            let container = by_run.get(&row.spec.id);
+            if let Err(error) = self.take_up(&row, container, &mut recovery).await {
+                tracing::warn!(run = row.spec.id, %error, "a run is not recovered yet: {error}");
+                failure.get_or_insert(error);
+            }
+        }
+        let strays = by_run.into_values().filter(|c| c.run_id.as_ref().is_some_and(|run| !known.contains(run)));
+        for container in strays.chain(others) {
+            if self.is_closing() || self.is_in_use(&container) {
+                continue;
+            }
+            tracing::info!(container = %container.id, name = container.name, "removing a container without a run");
+            match rooms.engine.remove(&container.id).await {
+                Ok(()) => recovery.removed += 1,
+                Err(error) => {
+                    failure.get_or_insert(error.into());
+                }
+            }
+        }
+        recovery.folders = self.sweep_workspaces(&known).await?;
+        failure.map_or(Ok(recovery), Err)
+    }
+
+    /// Whether a container without an unfinished row may still be needed by somebody in this process.
+    fn is_in_use(&self, container: &ContainerSummary) -> bool {
+        let Inner { live, rooms, .. } = &*self.inner;
+        match container.kind {
+            Some(Kind::Preparation) => rooms.environments.is_using(&container.name),
+            // Its driver removes it in a moment.
+            _ => container
+                .run_id
+                .as_deref()
+                .and_then(|run| parse_id(run).ok())
+                .is_some_and(|run| live.get(run).is_some()),
+        }
+    }
+
+    async fn take_up(
+        &self,
+        seen: &RunRow,
+        container: Option<&ContainerSummary>,
+        recovery: &mut Recovery,
+    ) -> Result<(), RunsError> {
+        let rooms = &self.inner.rooms;
+        let Ok(id) = parse_id(&seen.spec.id) else { return Ok(()) };
+        if self.is_closing() {
+            return Ok(());
+        }
+        // None: somebody drives it.
+        let Some(claim) = self.inner.live.claim(id, &seen.spec.pipeline_name, Phase::Queued) else { return Ok(()) };
+        // What was seen before the claim may be out of date by a whole run; from now on nobody else changes it.
+        let row = rooms.store.run(&seen.spec.id).await?;
+        if row.status.is_final() {
+            return Ok(());
+        }
+        let mut state = None;
+        let stored = row.container_id.clone().map(ContainerId::new);
+        for container in container.map(|container| container.id.clone()).into_iter().chain(stored) {
+            if state.is_none() {
+                state = rooms.engine.inspect(&container).await?;
+            }
+        }
+        match state {
+            Some(state) if never_began(&state, &row) => {
+                rooms.engine.remove(&state.id).await?;
+                recovery.requeued += 1;
+                self.requeue(claim, row).await?;
+            }
+            Some(state) => {
+                if state.status.is_running() {
+                    recovery.reattached += 1;
+                } else {
+                    recovery.completed += 1;
+                }
+                // Its slot is taken before anybody else can be admitted.
+                let place = self.inner.admission.adopt(id);
+                claim.set_phase(Phase::Running);
+                self.spawn(Driver::new(self.clone(), claim, row).from_a_found_container(state, place));
+            }
+            None if row.status == RunStatus::Pending || row.container_id.is_none() => {
+                recovery.requeued += 1;
+                self.requeue(claim, row).await?;
+            }
+            None => {
+                recovery.lost += 1;
+                claim.set_phase(Phase::Running);
+                self.spawn(Driver::new(self.clone(), claim, row).was_lost());
+            }
+        }
+        Ok(())
+    }
+
+    async fn requeue(&self, claim: Claim, row: RunRow) -> Result<(), RunsError> {
+        let rooms = &self.inner.rooms;
+        let run = row.spec.id.clone();
+        let row = if row.status == RunStatus::Pending {
+            row
+        } else {
+            let report = Report {
+                run_id: &run,
+                expected: &[row.status],
+                events: if row.status == RunStatus::Running {
+                    &[Event::WatchLost, Event::Requeued]
+                } else {
+                    &[Event::Requeued]
+                },
+                facts: Facts::default(),
+                knows_stop: false,
+                now: rooms.clock.now(),
+            };
+            rooms.store.record(&report).await?;
+            rooms.store.run(&run).await?
+        };
+        // Its place in the queue is taken at once, so that the order of the queue survives the crash.
+        let waits = row.spec.not_before.is_some_and(|due| due > rooms.clock.now());
+        let place = (!waits).then(|| self.inner.admission.enter_always(claim.run));
+        self.drive(claim, row, place);
+        Ok(())
+    }
+
+    async fn sweep_workspaces(&self, known: &HashSet<String>) -> Result<usize, RunsError> {
+        let scratch = self.inner.options.scratch_dir.clone();
+        let found = tokio::task::spawn_blocking(move || workspace::list(&scratch))
+            .await
+            .map_err(std::io::Error::other)
+            .flatten()
+            .map_err(|source| RunsError::Io { what: "reading the scratch folder", source })?;
+        let mut removed = 0;
+        for run in found {
+            // When we shut down, containers work on in folders whose runs nobody drives any more.
+            let in_use = known.contains(&run.to_string()) || self.inner.live.get(run).is_some();
+            if !in_use && !self.is_closing() {
+                self.remove_workspace(run).await;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+}
+
+/// Whether a container that does not run has never begun its script.
+fn never_began(state: &ContainerState, row: &RunRow) -> bool {
+    state.status == Status::Created
+        || (row.status == RunStatus::Pending && state.exit_code == Some(launcher::NO_JOB_EXIT_CODE))
+}
+
+impl Driver {
+    /// A container that works or has ended was found for this run.
+    pub(super) async fn from_a_found_container(self, state: ContainerState, place: Place) {
+        let rooms = &self.runs.inner.rooms;
+        let run = self.live.run;
+        if self.row.status == RunStatus::Pending && self.gives_up(&state).await {
+            return match rooms.engine.remove(&state.id).await {
+                Ok(()) => self.from_the_beginning(Some(place)).await,
+                Err(error) => tracing::warn!(%run, %error, "run {run} waits for the next recovery: {error}"),
+            };
+        }
+        let started_at = state.started_at.map(Millis::from);
+        let facts = Facts { container_id: Some(state.id.as_str().to_owned()), started_at, ..Facts::default() };
+        let events: &[Event] = match self.row.status {
+            RunStatus::Pending => &[Event::Started],
+            RunStatus::Interrupted => &[Event::Reattached],
+            _ => &[],
+        };
+        if !events.is_empty()
+            && let Err(error) = self.record(events, facts).await
+        {
+            tracing::error!(%run, %error, "run {run} is followed again, but not recorded so: {error}");
+        }
+        tracing::info!(%run, container = %state.id, "run {run} is followed again");
+        match super::finish::open_log(&rooms.journal, run).await {
+            Ok(writer) => {
+                let tap = Tap::new(writer, rooms.clock.clone());
+                self.follow_to_the_end(Begun { container: state.id, output: None, tap, started_at }).await;
+            }
+            // Without its log the run cannot be followed; the next pass tries again.
+            Err(error) => tracing::error!(%run, %error, "the log of run {run} cannot be opened: {error}"),
+        }
+        // The slot is free only when nothing of the run is left.
+        drop(self);
+        drop(place);
+    }
+
+    /// Whether a container that was started by a server which died before it recorded that is a launcher that never got
+    /// its job. Such a one ends by itself as soon as it notices; nothing of what it says may come into the log.
+    async fn gives_up(&self, state: &ContainerState) -> bool {
+        let ends = self.runs.inner.rooms.engine.wait(&state.id);
+        let exit = tokio::time::timeout(LAUNCHER_GIVES_UP, ends).await;
+        matches!(exit, Ok(Ok(exit)) if exit.code == launcher::NO_JOB_EXIT_CODE)
+    }
+
+    /// The run had a container, and it is gone.
+    pub(super) async fn was_lost(self) {
+        let outcome = Outcome::failed(
+            ErrorType::Lost,
+            "Its container was gone when the server came back, so how it ended is not known. Start the run again.",
+        );
+        self.finish_lost(outcome).await;
+    }
+}

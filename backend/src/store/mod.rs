@@ -1,0 +1,161 @@
+//! The database: the only room that knows sqlx.
+//!
+//! One [`Store`] serves SQLite and PostgreSQL with the same statements, and every test of this room runs on both.
+//! What holds everywhere in here:
+//!
+//! * **One writer of `runs.status`**: `record`, by compare-and-set, in one transaction with the pipeline's counters.
+//! * **Locks are taken in one order** (run, then pipeline; several of a kind sorted by key), so transactions cannot deadlock.
+//! * **Every call has a deadline** and fails as [`StoreError::Unavailable`]. A call that timed out while it committed may have
+//!   happened; all writes can therefore be repeated safely, or refuse the second time.
+//! * **SQL is static text**; values are only ever bound.
+
+mod codec;
+mod environments;
+mod error;
+mod jobs;
+mod options;
+mod pipelines;
+mod record;
+mod row;
+mod run_list;
+mod run_row;
+mod runs;
+mod sessions;
+mod tx;
+mod upkeep;
+mod users;
+mod vault;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use sqlx::any::AnyPoolOptions;
+use sqlx::migrate::Migrator;
+use sqlx::{AnyConnection, AnyPool, Executor};
+use tokio::sync::Semaphore;
+
+pub use environments::EnvironmentRow;
+pub use error::StoreError;
+pub use jobs::{Claim, FiringRow, JobRow, NewJob, REPOSITORY};
+pub use options::Options;
+use options::Target;
+pub use pipelines::{PipelineRow, SeenPipeline};
+pub use record::{Facts, Recorded, Report};
+pub use run_list::{ActiveCount, RunCursor, RunFilter, RunOrder, RunRows};
+pub use run_row::{Code, Limits, Measured, NewRun, RunRow};
+pub use runs::{StopAnswer, UsedEnvironment};
+pub use sessions::{SessionKind, SessionRow};
+pub use upkeep::OldRun;
+pub use users::UserRow;
+pub use vault::VaultRow;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
+
+/// The database. Cheap to clone; clones share their connections.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: AnyPool,
+    /// SQLite has one writer at a time. Ours wait here, in order, instead of polling for SQLite's lock with a connection in
+    /// hand: nobody starves, and readers always find a connection. Absent on PostgreSQL.
+    writer: Option<Arc<Semaphore>>,
+    deadline: Duration,
+}
+
+impl Store {
+    /// Connects, creating the SQLite file and its folder when they are missing, and brings the tables up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::Settings`], [`StoreError::Unavailable`] or [`StoreError::Migration`].
+    pub async fn open(options: &Options) -> Result<Self, StoreError> {
+        static DRIVERS: Once = Once::new();
+        DRIVERS.call_once(sqlx::any::install_default_drivers);
+        let target = options.target()?;
+        if let Target::Sqlite { path, .. } = &target {
+            create_folder(path).await?;
+        }
+        let setup = session_setup(&target, options);
+        migrate(&target, options, Arc::clone(&setup)).await?;
+        let pool = connect(&target, options, options.max_connections.max(2), setup).await?;
+        let writer = matches!(target, Target::Sqlite { .. }).then(|| Arc::new(Semaphore::new(1)));
+        Ok(Self { pool, writer, deadline: options.deadline })
+    }
+
+    /// `SQLite` or `PostgreSQL`, for messages.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        if self.is_sqlite() { "SQLite" } else { "PostgreSQL" }
+    }
+
+    /// Closes all connections, waiting for calls that are under way. Later calls fail as unavailable.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    const fn is_sqlite(&self) -> bool {
+        self.writer.is_some()
+    }
+}
+
+async fn create_folder(path: &std::path::Path) -> Result<(), StoreError> {
+    let Some(folder) = path.parent() else { return Ok(()) };
+    tokio::fs::create_dir_all(folder).await.map_err(|error| StoreError::Unavailable {
+        reason: format!("the folder {} cannot be created: {error}", folder.display()),
+        source: Some(error.into()),
+    })
+}
+
+/// What each connection is told first.
+fn session_setup(target: &Target, options: &Options) -> Arc<[String]> {
+    let lock = options.acquire_timeout.as_millis();
+    let deadline = options.deadline.as_millis();
+    match target {
+        // busy_timeout first: switching to WAL needs a lock itself. NORMAL may lose the last commits when the machine (not
+        // the process) dies, but never the file.
+        Target::Sqlite { .. } => Arc::new([
+            format!("PRAGMA busy_timeout = {lock}"),
+            "PRAGMA journal_mode = WAL".to_owned(),
+            "PRAGMA synchronous = NORMAL".to_owned(),
+            "PRAGMA foreign_keys = ON".to_owned(),
+            // 16 MiB of pages per connection; the list of a million runs then rarely asks the file system.
+            "PRAGMA cache_size = -16384".to_owned(),
+        ]),
+        // The server gives up by itself what we no longer wait for, so that no lock outlives our deadline.
+        Target::Postgres { .. } => Arc::new([
+            format!("SET statement_timeout = {deadline}"),
+            format!("SET idle_in_transaction_session_timeout = {deadline}"),
+        ]),
+    }
+}
+
+async fn set_up(connection: &mut AnyConnection, setup: Arc<[String]>) -> Result<(), sqlx::Error> {
+    for statement in setup.iter() {
+        // Safe: built above from constants and numbers.
+        connection.execute(sqlx::AssertSqlSafe(statement.clone())).await?;
+    }
+    Ok(())
+}
+
+/// On a connection of its own, without PostgreSQL's time limits: a migration may take longer than any call.
+async fn migrate(target: &Target, options: &Options, setup: Arc<[String]>) -> Result<(), StoreError> {
+    let setup = if matches!(target, Target::Sqlite { .. }) { setup } else { Arc::new([]) };
+    let pool = connect(target, options, 1, setup).await?;
+    let outcome = MIGRATIONS.run(&pool).await;
+    pool.close().await;
+    Ok(outcome?)
+}
+
+async fn connect(target: &Target, options: &Options, most: u32, setup: Arc<[String]>) -> Result<AnyPool, StoreError> {
+    let pool = AnyPoolOptions::new().max_connections(most).acquire_timeout(options.acquire_timeout).after_connect(
+        move |connection, _| {
+            let setup = Arc::clone(&setup);
+            Box::pin(async move { set_up(connection, setup).await })
+        },
+    );
+    Ok(pool.connect(target.url()).await?)
+}
+
+#[cfg(test)]
+mod tests;

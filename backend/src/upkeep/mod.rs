@@ -1,0 +1,215 @@
+//! One driver for all periodic chores. Each is a function without input that may run at any time: start, crash and ordinary
+//! work are the same to it. The driver records what became of the last round, so that nobody has to guess.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use fastflow_shared::Chore as Report;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::domain::clock::{Millis, SharedClock};
+
+/// Longest time that a round of a chore may take.
+const DEADLINE: Duration = Duration::from_secs(15 * 60);
+
+type Round = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
+
+/// Something that is done again and again.
+pub struct Chore {
+    name: &'static str,
+    description: &'static str,
+    interval: Duration,
+    round: Box<dyn Fn() -> Round + Send + Sync>,
+}
+
+impl Chore {
+    /// A chore: `round` says in words what it did, or why it could not.
+    pub fn new<F, E>(
+        name: &'static str,
+        description: &'static str,
+        interval: Duration,
+        round: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<String, E>> + Send + 'static,
+        E: std::fmt::Display,
+    {
+        let round = move || -> Round {
+            let work = round();
+            Box::pin(async move { work.await.map_err(|error| error.to_string()) })
+        };
+        Self { name, description, interval, round: Box::new(round) }
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct State {
+    last_run_at: Option<Millis>,
+    seconds: Option<f64>,
+    result: Option<String>,
+    error: Option<String>,
+    next_run_at: Option<Millis>,
+}
+
+/// The handle to the driver. Cheap to clone.
+#[derive(Clone)]
+pub struct Upkeep {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    clock: SharedClock,
+    chores: Vec<Chore>,
+    states: Mutex<BTreeMap<&'static str, State>>,
+    closing: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Upkeep {
+    /// Takes the chores; none is done yet.
+    #[must_use]
+    pub fn new(clock: SharedClock, chores: Vec<Chore>) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                clock,
+                chores,
+                states: Mutex::default(),
+                closing: CancellationToken::new(),
+                tasks: TaskTracker::new(),
+            }),
+        }
+    }
+
+    /// Begins. The first round of each chore is due after its interval.
+    pub fn start(&self) {
+        for index in 0..self.inner.chores.len() {
+            let this = self.clone();
+            self.inner.tasks.spawn(async move { this.drive(index).await });
+        }
+    }
+
+    /// Ends; a round that is under way is given up.
+    pub async fn stop(&self) {
+        self.inner.closing.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+    }
+
+    /// What became of each chore.
+    #[must_use]
+    pub fn report(&self) -> Vec<Report> {
+        let states = self.inner.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let report = |chore: &Chore| {
+            let state = states.get(chore.name).cloned().unwrap_or_default();
+            Report {
+                name: chore.name.to_owned(),
+                description: chore.description.to_owned(),
+                interval_seconds: chore.interval.as_secs_f64(),
+                last_run_at: state.last_run_at.map(Millis::to_utc),
+                last_duration_seconds: state.seconds,
+                last_result: state.result,
+                last_error: state.error,
+                next_run_at: state.next_run_at.map(Millis::to_utc),
+            }
+        };
+        self.inner.chores.iter().map(report).collect()
+    }
+
+    async fn drive(&self, index: usize) {
+        let Inner { clock, chores, closing, .. } = &*self.inner;
+        let chore = &chores[index];
+        loop {
+            self.update(chore.name, |state| {
+                state.next_run_at = Some(clock.now().plus_seconds(chore.interval.as_secs_f64()));
+            });
+            tokio::select! {
+                () = closing.cancelled() => return,
+                () = tokio::time::sleep(chore.interval) => {}
+            }
+            tokio::select! {
+                () = closing.cancelled() => return,
+                () = self.round(chore) => {}
+            }
+        }
+    }
+
+    async fn round(&self, chore: &Chore) {
+        let begin = self.inner.clock.now();
+        // In a task of its own, so that a panic of one chore ends neither the driver nor the others.
+        let work = tokio::spawn((chore.round)());
+        let abort = work.abort_handle();
+        let result = match tokio::time::timeout(DEADLINE, work).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => Err(format!("it broke off: {panic}")),
+            Err(_) => {
+                abort.abort();
+                Err(format!("it took longer than {} s", DEADLINE.as_secs()))
+            }
+        };
+        let end = self.inner.clock.now();
+        self.update(chore.name, |state| {
+            match &result {
+                // The same failure again and again is one message, not one per round.
+                Err(error) if state.error.as_ref() != Some(error) => {
+                    tracing::warn!(chore = chore.name, "the chore {} failed: {error}", chore.name);
+                }
+                Ok(_) if state.error.is_some() => {
+                    tracing::info!(chore = chore.name, "the chore {} works again", chore.name);
+                }
+                _ => {}
+            }
+            state.last_run_at = Some(end);
+            state.seconds = Some(end.seconds_since(begin).max(0.0));
+            state.error = result.as_ref().err().cloned();
+            state.result = result.ok();
+        });
+    }
+
+    fn update(&self, name: &'static str, change: impl FnOnce(&mut State)) {
+        let mut states = self.inner.states.lock().unwrap_or_else(PoisonError::into_inner);
+        change(states.entry(name).or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::domain::clock::ManualClock;
+
+    #[tokio::test(start_paused = true)]
+    async fn each_round_is_recorded_and_a_panic_stops_nobody() {
+        let rounds = Arc::new(AtomicU32::new(0));
+        let counted = rounds.clone();
+        let work = move || {
+            let round = counted.fetch_add(1, Ordering::SeqCst);
+            async move {
+                match round {
+                    0 => Ok("did it".to_owned()),
+                    1 => Err("no luck"),
+                    _ => panic!("broken"),
+                }
+            }
+        };
+        let clock = Arc::new(ManualClock::at(Millis(0)));
+        let upkeep = Upkeep::new(clock, vec![Chore::new("test", "counts", Duration::from_secs(60), work)]);
+        upkeep.start();
+        let after = async |rounds_done: u32| {
+            while rounds.load(Ordering::SeqCst) < rounds_done {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            upkeep.report().remove(0)
+        };
+        assert_eq!(after(1).await.last_result.as_deref(), Some("did it"));
+        assert_eq!(after(2).await.last_error.as_deref(), Some("no luck"));
+        assert!(after(3).await.last_error.is_some_and(|error| error.contains("broke off")));
+        let _ = after(4).await;
+        upkeep.stop().await;
+    }
+}

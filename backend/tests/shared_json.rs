@@ -1,0 +1,454 @@
+//! The server writes JSON with poem-openapi, the browser reads it with serde, and both go by the same types. Here every one
+//! of them is written by each of the two and read by the other, so that a rename for one alone cannot slip in.
+//!
+//! Times may be spelled differently (`Z` and `+00:00` are one instant in RFC 3339), so they are compared as instants.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::fs;
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use fastflow_shared::*;
+use poem_openapi::types::{ParseFromJSON, ToJSON};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// Checks samples of one type; returns its name.
+fn parity<T: ToJSON + ParseFromJSON + Serialize + DeserializeOwned>(samples: &[T]) -> String {
+    let name = T::name().into_owned();
+    assert!(!samples.is_empty(), "{name} has no sample");
+    for sample in samples {
+        let serde = serde_json::to_value(sample).expect("serde writes it");
+        let poem = sample.to_json().expect("poem-openapi writes it");
+        assert_eq!(instants(poem.clone()), instants(serde.clone()), "{name} as poem-openapi and as serde write it");
+
+        let by_serde: T = serde_json::from_value(poem).unwrap_or_else(|e| panic!("serde cannot read {name}: {e}"));
+        assert_eq!(serde_json::to_value(&by_serde).expect("serde writes it"), serde, "{name} read by serde");
+        let by_poem = read_by_poem::<T>(serde.clone()).unwrap_or_else(|e| panic!("poem cannot read {name}: {e}"));
+        assert_eq!(serde_json::to_value(&by_poem).expect("serde writes it"), serde, "{name} read by poem-openapi");
+    }
+    name
+}
+
+/// Checks that both read `json`, with the same result.
+fn both_read<T: ParseFromJSON + DeserializeOwned + PartialEq + Debug>(json: &Value, expected: &T) {
+    assert_eq!(&serde_json::from_value::<T>(json.clone()).expect("serde reads it"), expected);
+    assert_eq!(&read_by_poem::<T>(json.clone()).expect("poem-openapi reads it"), expected);
+}
+
+fn read_by_poem<T: ParseFromJSON>(json: Value) -> Result<T, String> {
+    T::parse_from_json(Some(json)).map_err(poem_openapi::types::ParseError::into_message)
+}
+
+/// Every text that is a time, in one spelling.
+fn instants(value: Value) -> Value {
+    match value {
+        Value::String(text) => match DateTime::parse_from_rfc3339(&text) {
+            Ok(time) => json!({ "time": time.with_timezone(&Utc).timestamp_micros() }),
+            Err(_) => Value::String(text),
+        },
+        Value::Array(items) => items.into_iter().map(instants).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, instants(value))).collect(),
+        other => other,
+    }
+}
+
+fn time() -> DateTime<Utc> {
+    "2026-03-29T01:02:03.456Z".parse().expect("a time")
+}
+
+fn text(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+fn pairs() -> BTreeMap<String, String> {
+    BTreeMap::from([("A".to_owned(), "ä \"quoted\"\n".to_owned()), ("EMPTY".to_owned(), String::new())])
+}
+
+fn user() -> User {
+    User { id: "u".to_owned(), username: "ada".to_owned(), role: Role::Admin, created_at: time() }
+}
+
+fn full_run() -> Run {
+    Run {
+        id: "0198".to_owned(),
+        pipeline_name: "etl".to_owned(),
+        status: RunStatus::Failed,
+        phase: Phase::Ended,
+        waits_for: Some(WaitsFor::SharedInstallation),
+        trigger: Trigger::Schedule,
+        triggered_by: text("ada"),
+        attempt: 2,
+        max_attempts: 3,
+        retry_of: text("0197"),
+        retried_by: text("0199"),
+        not_before: Some(time()),
+        created_at: time(),
+        started_at: Some(time()),
+        finished_at: Some(time()),
+        duration_seconds: Some(1.25),
+        exit_code: Some(3),
+        error_type: Some(ErrorType::ExitCode),
+        error_message: text("Exit code 3."),
+        uv_version: text("0.13.0"),
+        setup_duration: Some(0.0),
+        environment: text("k"),
+        image: text("i"),
+        commit: text("c"),
+        commit_subject: text("s"),
+        commit_author: text("a"),
+        queue_position: Some(1),
+        cancel_requested: true,
+        parameters: pairs(),
+        env_names: vec![EnvName { name: "A".to_owned(), source: "start".to_owned() }],
+        cpu_limit: Some(0.5),
+        memory_limit: Some(1 << 40),
+        cpu_soft_limit: Some(0.25),
+        memory_soft_limit: Some(1 << 39),
+        timeout_seconds: Some(60),
+        log_bytes: Some(1 << 50),
+        cpu_peak_percent: Some(99.5),
+        cpu_average_percent: Some(50.25),
+        ram_peak_mb: Some(10.5),
+        ram_average_mb: Some(5.5),
+        soft_limit_exceeded: true,
+        cpu_throttled: false,
+    }
+}
+
+fn bare_run() -> Run {
+    Run {
+        id: "0198".to_owned(),
+        pipeline_name: "etl".to_owned(),
+        status: RunStatus::Pending,
+        phase: Phase::Queued,
+        waits_for: None,
+        trigger: Trigger::Manual,
+        triggered_by: None,
+        attempt: 1,
+        max_attempts: 1,
+        retry_of: None,
+        retried_by: None,
+        not_before: None,
+        created_at: time(),
+        started_at: None,
+        finished_at: None,
+        duration_seconds: None,
+        exit_code: None,
+        error_type: None,
+        error_message: None,
+        uv_version: None,
+        setup_duration: None,
+        environment: None,
+        image: None,
+        commit: None,
+        commit_subject: None,
+        commit_author: None,
+        queue_position: None,
+        cancel_requested: false,
+        parameters: BTreeMap::new(),
+        env_names: Vec::new(),
+        cpu_limit: None,
+        memory_limit: None,
+        cpu_soft_limit: None,
+        memory_soft_limit: None,
+        timeout_seconds: None,
+        log_bytes: None,
+        cpu_peak_percent: None,
+        cpu_average_percent: None,
+        ram_peak_mb: None,
+        ram_average_mb: None,
+        soft_limit_exceeded: false,
+        cpu_throttled: false,
+    }
+}
+
+fn summary() -> RunSummary {
+    RunSummary {
+        id: "r".to_owned(),
+        status: RunStatus::Success,
+        error_type: None,
+        created_at: time(),
+        started_at: Some(time()),
+        finished_at: None,
+    }
+}
+
+fn pipeline_problem() -> PipelineProblem {
+    PipelineProblem { file: "pipeline.json".to_owned(), line: Some(2), column: None, message: "m".to_owned() }
+}
+
+fn pipeline() -> Pipeline {
+    Pipeline {
+        name: "etl".to_owned(),
+        description: text("d"),
+        tags: vec!["a".to_owned()],
+        enabled: false,
+        enabled_in_repository: true,
+        enabled_by_operator: false,
+        valid: false,
+        problems: vec![pipeline_problem()],
+        has_requirements: true,
+        environment_state: EnvironmentState::Failed,
+        environment_error: text("no"),
+        last_cache_warmup: Some(time()),
+        cpu_hard_limit: Some(1.5),
+        mem_hard_limit: Some(1 << 30),
+        cpu_soft_limit: None,
+        mem_soft_limit: None,
+        timeout: Some(60),
+        retry_attempts: Some(2),
+        default_env: pairs(),
+        commit: None,
+        queued: 1,
+        running: 2,
+        latest_runs: vec![summary()],
+        stats: stats(),
+        discovered_at: time(),
+    }
+}
+
+fn stats() -> PipelineStats {
+    PipelineStats {
+        total_runs: 3,
+        successful_runs: 2,
+        failed_runs: 1,
+        success_rate: Some(66.5),
+        mean_duration_seconds: Some(1.5),
+        p95_duration_seconds: None,
+        reset_at: None,
+    }
+}
+
+fn line() -> LogLine {
+    LogLine {
+        offset: 1 << 40,
+        time: time(),
+        source: LogSource::Stderr,
+        complete: false,
+        text: "\u{fffd} \"x\"".to_owned(),
+    }
+}
+
+fn metrics() -> MetricsSample {
+    MetricsSample {
+        timestamp: time(),
+        cpu_percent: 12.5,
+        ram_mb: 34.25,
+        ram_limit_mb: None,
+        cpu_limit: Some(0.5),
+        soft_limit_exceeded: false,
+        cpu_throttled: true,
+    }
+}
+
+fn field_problem() -> FieldProblem {
+    FieldProblem { field: "A".to_owned(), message: "m".to_owned() }
+}
+
+fn job() -> Job {
+    Job {
+        id: "j".to_owned(),
+        pipeline_name: "etl".to_owned(),
+        trigger_type: "cron".to_owned(),
+        trigger_value: "0 2 * * *".to_owned(),
+        enabled: true,
+        source: "repository".to_owned(),
+        next_run_at: Some(time()),
+        last_run_at: None,
+        last_run_id: None,
+        problem: None,
+    }
+}
+
+fn vault_entry() -> VaultEntry {
+    VaultEntry { key: "A".to_owned(), is_secret: true, value: None, created_at: time(), updated_at: time() }
+}
+
+fn sync_status() -> SyncStatus {
+    SyncStatus {
+        source: "folder".to_owned(),
+        branch: text("main"),
+        commit: None,
+        commit_subject: None,
+        commit_author: None,
+        last_sync_at: Some(time()),
+        last_error: None,
+        added: vec!["a".to_owned()],
+        changed: Vec::new(),
+        removed: Vec::new(),
+        invalid: Vec::new(),
+        pipelines: 1,
+    }
+}
+
+fn chore() -> Chore {
+    Chore {
+        name: "sync".to_owned(),
+        description: "d".to_owned(),
+        interval_seconds: 5.0,
+        last_run_at: Some(time()),
+        last_duration_seconds: Some(0.5),
+        last_result: text("did it"),
+        last_error: None,
+        next_run_at: None,
+    }
+}
+
+fn overview() -> Overview {
+    Overview {
+        running: 1,
+        queued: 2,
+        max_concurrent_runs: 10,
+        max_queued_runs: 100,
+        version: "0.1.0".to_owned(),
+        docker_ok: true,
+        docker: "20.10".to_owned(),
+    }
+}
+
+fn health() -> RunHealth {
+    RunHealth {
+        status: RunStatus::Running,
+        verdict: "healthy".to_owned(),
+        container_state: text("running"),
+        container_health: None,
+        last_output_at: Some(time()),
+        silent_seconds: Some(1.5),
+        silence_limit_seconds: None,
+        checked_at: time(),
+    }
+}
+
+fn check() -> Check {
+    Check { name: "disk".to_owned(), ok: true, detail: "1 GB free".to_owned() }
+}
+
+fn live_event() -> LiveEvent {
+    LiveEvent {
+        kind: "run".to_owned(),
+        id: "r".to_owned(),
+        pipeline_name: text("etl"),
+        status: Some(RunStatus::Interrupted),
+    }
+}
+
+#[test]
+fn every_type_is_the_same_json_for_the_server_and_the_browser() {
+    let checked: BTreeSet<String> = [
+        parity(&Role::ALL),
+        parity(&[user()]),
+        parity(&[Login { username: "ada".to_owned(), password: "p".to_owned() }]),
+        parity(&[LoginAnswer {
+            access_token: "t".to_owned(),
+            token_type: "bearer".to_owned(),
+            expires_at: time(),
+            user: user(),
+        }]),
+        parity(&[LogSource::Stdout, LogSource::Stderr]),
+        parity(&[line()]),
+        parity(&[LogLines { lines: vec![line()], next: 7 }]),
+        parity(&[LogSkipped { from: 1, to: 2, lines: 3 }]),
+        parity(&[StreamEnd { status: RunStatus::Success }]),
+        parity(&[metrics()]),
+        parity(&[MetricsBatch { samples: vec![metrics()], next: 7 }]),
+        parity(&[RunPage { items: vec![full_run()], next_cursor: text("c") }]),
+        parity(&[
+            EnvironmentState::Unknown,
+            EnvironmentState::Building,
+            EnvironmentState::Ready,
+            EnvironmentState::Failed,
+        ]),
+        parity(&[summary()]),
+        parity(&[PipelineStats::default(), stats()]),
+        parity(&[pipeline_problem()]),
+        parity(&[pipeline()]),
+        parity(&[PipelineSwitch { enabled: true }]),
+        parity(&[field_problem()]),
+        parity(&[Problem {
+            status: 429,
+            code: "queue_full".to_owned(),
+            title: "t".to_owned(),
+            detail: "d".to_owned(),
+            request_id: text("r"),
+            retry_after: Some(5),
+            errors: vec![field_problem()],
+        }]),
+        parity(&RunStatus::ALL),
+        parity(&ErrorType::ALL),
+        parity(&Trigger::ALL),
+        parity(&[
+            Phase::Waiting,
+            Phase::Queued,
+            Phase::Preparing,
+            Phase::Starting,
+            Phase::Running,
+            Phase::Stopping,
+            Phase::Ended,
+        ]),
+        parity(&[WaitsFor::Installation, WaitsFor::SharedInstallation, WaitsFor::Docker]),
+        parity(&[EnvName { name: "A".to_owned(), source: "secret".to_owned() }]),
+        parity(&[full_run(), bare_run()]),
+        parity(&[StartRun::default(), StartRun { parameters: pairs(), env_vars: pairs() }]),
+        parity(&[health()]),
+        parity(&[job()]),
+        parity(&[vault_entry()]),
+        parity(&[NewVaultEntry { key: "A".to_owned(), value: "v".to_owned(), is_secret: false }]),
+        parity(&[VaultChange { value: "v".to_owned(), is_secret: None }]),
+        parity(&[sync_status()]),
+        parity(&[Health { status: "ok".to_owned(), version: "0.1.0".to_owned() }]),
+        parity(&[check()]),
+        parity(&[Readiness { ready: true, checks: vec![check()] }]),
+        parity(&[chore()]),
+        parity(&[overview()]),
+        parity(&[live_event()]),
+    ]
+    .into();
+    assert_eq!(checked, declared(), "each type of `shared` has a sample here");
+}
+
+/// The names of all types that `shared` declares.
+fn declared() -> BTreeSet<String> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/src");
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(source).expect("the folder of shared") {
+        for line in fs::read_to_string(entry.expect("an entry").path()).expect("a text").lines() {
+            let declared = line.strip_prefix("pub struct ").or_else(|| line.strip_prefix("pub enum "));
+            names
+                .extend(declared.and_then(|rest| rest.split(|c: char| !c.is_alphanumeric()).next()).map(str::to_owned));
+        }
+    }
+    names
+}
+
+#[test]
+fn the_names_in_the_database_are_those_in_json() {
+    for status in RunStatus::ALL {
+        assert_eq!((json!(status), RunStatus::parse(status.as_str())), (json!(status.as_str()), Some(status)));
+    }
+    for kind in ErrorType::ALL {
+        assert_eq!((json!(kind), ErrorType::parse(kind.as_str())), (json!(kind.as_str()), Some(kind)));
+    }
+    for trigger in Trigger::ALL {
+        assert_eq!((json!(trigger), Trigger::parse(trigger.as_str())), (json!(trigger.as_str()), Some(trigger)));
+    }
+    for role in Role::ALL {
+        assert_eq!((json!(role), Role::parse(role.as_str())), (json!(role.as_str()), Some(role)));
+    }
+}
+
+#[test]
+fn what_a_client_may_leave_out_is_left_out_for_both() {
+    both_read(&json!({}), &StartRun::default());
+    both_read(
+        &json!({ "env_vars": { "A": "1" } }),
+        &StartRun { env_vars: BTreeMap::from([("A".to_owned(), "1".to_owned())]), ..StartRun::default() },
+    );
+    let entry: NewVaultEntry = serde_json::from_value(json!({ "key": "A", "value": "v" })).expect("serde reads it");
+    let same = read_by_poem::<NewVaultEntry>(json!({ "key": "A", "value": "v" })).expect("poem-openapi reads it");
+    assert!(entry.is_secret && same.is_secret, "what is not said to be plain is a secret");
+    let change = read_by_poem::<VaultChange>(json!({ "value": "v" })).expect("poem-openapi reads it");
+    assert_eq!(change.is_secret, None);
+}

@@ -1,0 +1,8 @@
+//! The server, as functions: one per call, typed by the shared DTOs. Nothing else in this crate opens a connection.
+
+mod calls;
+mod client;
+pub mod stream;
+
+pub use calls::*;
+pub use client::on_signed_out;

@@ -1,0 +1,78 @@
+//! The application: providers from the outside in, and which address shows which page.
+
+use yew::prelude::*;
+use yew_router::prelude::*;
+
+use crate::pages;
+use crate::providers::dialogs::DialogProvider;
+use crate::providers::live::LiveProvider;
+use crate::providers::session::{Session, SessionProvider, ToLogin, use_session};
+use crate::providers::settings::SettingsProvider;
+use crate::providers::toasts::ToastProvider;
+use crate::route::Route;
+
+/// Everything.
+#[component]
+pub fn App() -> Html {
+    html! {
+        // Outermost: even the page before the login speaks a language and has a theme.
+        <SettingsProvider>
+            // The router before the messages, for a message may link to a page.
+            <BrowserRouter>
+                // Messages before the session: signing in can fail, too.
+                <ToastProvider>
+                    // The session before everything that asks the server for data.
+                    <SessionProvider>
+                        // Questions last: what they do may need all of the above.
+                        <DialogProvider>
+                            <Switch<Route> render={page} />
+                        </DialogProvider>
+                    </SessionProvider>
+                </ToastProvider>
+            </BrowserRouter>
+        </SettingsProvider>
+    }
+}
+
+fn page(route: Route) -> Html {
+    match route {
+        Route::Login => html! { <pages::LoginPage /> },
+        route => html! { <Inside {route} /> },
+    }
+}
+
+/// Props of [`Inside`].
+#[derive(Properties, PartialEq)]
+struct InsideProps {
+    route: Route,
+}
+
+/// The pages for which somebody must be signed in.
+#[component]
+fn Inside(props: &InsideProps) -> Html {
+    let session = use_session();
+    if !matches!(session.now, Session::User(_)) {
+        return html! { <ToLogin /> };
+    }
+    html! {
+        // The event stream needs the session's cookie, and one is enough for all pages.
+        <LiveProvider>
+            <pages::Shell>{inside(&props.route)}</pages::Shell>
+        </LiveProvider>
+    }
+}
+
+fn inside(route: &Route) -> Html {
+    match route.clone() {
+        Route::Dashboard => html! { <pages::Dashboard /> },
+        Route::Runs => html! { <pages::Runs /> },
+        // The key makes another run another page: nothing of the one before is left.
+        Route::Run { id } => html! { <pages::RunPage key={id.clone()} id={id.clone()} /> },
+        Route::RunLog { id } => html! { <pages::RunLogPage key={id.clone()} id={id.clone()} /> },
+        Route::Pipeline { name } => html! { <pages::PipelinePage key={name.clone()} name={name.clone()} /> },
+        Route::Vault => html! { <pages::VaultPage /> },
+        Route::Jobs => html! { <pages::Jobs /> },
+        Route::System => html! { <pages::System /> },
+        Route::Login | Route::Lost => html! { <pages::Lost /> },
+    }
+}

@@ -1,0 +1,13 @@
+//! What pages do with the server: load, keep fresh, act, follow a log.
+
+mod use_action;
+mod use_live;
+mod use_load;
+mod use_log;
+mod use_page;
+
+pub use use_action::{Action, use_action, use_form_action};
+pub use use_live::use_live;
+pub use use_load::{Loaded, use_load};
+pub use use_log::use_log;
+pub use use_page::{TabState, use_tab};

@@ -1,0 +1,84 @@
+//! A write on demand: busy while it lasts, a toast when it fails.
+
+use wasm_bindgen_futures::spawn_local;
+use yew::prelude::*;
+
+use crate::logic::fault::Fault;
+use crate::providers::toasts::use_toaster;
+use crate::text::use_text;
+
+/// A write that can be ordered.
+pub struct Action<A> {
+    /// Whether it is on its way.
+    pub busy: bool,
+    /// What it failed with last, for a form that shows it in place.
+    pub fault: Option<Fault>,
+    /// Orders it; ignored while it is on its way, so that a double click is one click.
+    pub go: Callback<A>,
+}
+
+/// A write `call(argument)`, then `done(answer)`; a toast when it fails.
+#[hook]
+pub fn use_action<A, T, F, Fut>(call: F, done: Callback<T>) -> Action<A>
+where
+    A: 'static,
+    T: 'static,
+    F: Fn(A) -> Fut + Copy + 'static,
+    Fut: Future<Output = Result<T, Fault>> + 'static,
+{
+    use_write(call, done, true)
+}
+
+/// The same for a form, which shows its failure in place: a toast would lie under the dialog.
+#[hook]
+pub fn use_form_action<A, T, F, Fut>(call: F, done: Callback<T>) -> Action<A>
+where
+    A: 'static,
+    T: 'static,
+    F: Fn(A) -> Fut + Copy + 'static,
+    Fut: Future<Output = Result<T, Fault>> + 'static,
+{
+    use_write(call, done, false)
+}
+
+#[hook]
+fn use_write<A, T, F, Fut>(call: F, done: Callback<T>, loud: bool) -> Action<A>
+where
+    A: 'static,
+    T: 'static,
+    F: Fn(A) -> Fut + Copy + 'static,
+    Fut: Future<Output = Result<T, Fault>> + 'static,
+{
+    let t = use_text();
+    let toaster = use_toaster();
+    let busy = use_state_eq(|| false);
+    let fault = use_state(|| None);
+    let under_way = use_mut_ref(|| false);
+    let (set_busy, set_fault) = (busy.setter(), fault.setter());
+    let go = Callback::from(move |argument: A| {
+        if under_way.replace(true) {
+            return;
+        }
+        set_busy.set(true);
+        let (set_busy, set_fault) = (set_busy.clone(), set_fault.clone());
+        let (under_way, toaster, done, call) = (under_way.clone(), toaster.clone(), done.clone(), call(argument));
+        spawn_local(async move {
+            let answer = call.await;
+            *under_way.borrow_mut() = false;
+            set_busy.set(false);
+            match answer {
+                Ok(answer) => {
+                    set_fault.set(None);
+                    done.emit(answer);
+                }
+                Err(error) => {
+                    if loud {
+                        toaster.fault(&error, t);
+                    }
+                    set_fault.set(Some(error));
+                }
+            }
+        });
+    });
+    Action { busy: *busy, fault: (*fault).clone(), go }
+}

@@ -1,0 +1,83 @@
+//! Numbers in words: sizes, percentages, thousands.
+
+/// Bytes as `512 B`, `1.5 KiB`, `20 MiB`.
+#[must_use]
+pub fn bytes(bytes: f64, point: char) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes.max(0.0);
+    let mut unit = 0;
+    while value >= 1_023.5 && unit + 1 < UNITS.len() {
+        value /= 1_024.0;
+        unit += 1;
+    }
+    format!("{} {}", decimal(value, point), UNITS[unit])
+}
+
+/// One decimal below ten, none above, and none when it would be zero.
+#[must_use]
+pub fn decimal(value: f64, point: char) -> String {
+    let tenths = (value * 10.0).round() / 10.0;
+    if tenths.abs() < 10.0 && tenths.fract().abs() > 0.001 {
+        format!("{tenths:.1}").replace('.', &point.to_string())
+    } else {
+        format!("{value:.0}")
+    }
+}
+
+/// `12,345` with the language's separator.
+#[must_use]
+pub fn thousands(n: i64, separator: char) -> String {
+    let digits = n.unsigned_abs().to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3 + 1);
+    if n < 0 {
+        out.push('-');
+    }
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(separator);
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// The part of an id that a person can compare: UUIDv7 begins with the time, so its end tells runs apart.
+#[must_use]
+pub fn short_id(id: &str) -> &str {
+    id.char_indices().rev().nth(7).map_or(id, |(at, _)| &id[at..])
+}
+
+/// The first seven characters of a commit.
+#[must_use]
+pub fn short_commit(commit: &str) -> &str {
+    commit.char_indices().nth(7).map_or(commit, |(at, _)| &commit[..at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        assert_eq!(bytes(0.0, '.'), "0 B");
+        assert_eq!(bytes(512.0, '.'), "512 B");
+        assert_eq!(bytes(1_536.0, ','), "1,5 KiB");
+        assert_eq!(bytes(536_870_912.0, '.'), "512 MiB");
+        assert_eq!(bytes(1_073_700_000.0, '.'), "1 GiB");
+    }
+
+    #[test]
+    fn separators() {
+        assert_eq!(thousands(0, ','), "0");
+        assert_eq!(thousands(999, ','), "999");
+        assert_eq!(thousands(12_345, '.'), "12.345");
+        assert_eq!(thousands(-1_234_567, ','), "-1,234,567");
+    }
+
+    #[test]
+    fn short_names() {
+        assert_eq!(short_id("019a-abcdef12"), "abcdef12");
+        assert_eq!(short_id("x"), "x");
+        assert_eq!(short_commit("0123456789"), "0123456");
+    }
+}

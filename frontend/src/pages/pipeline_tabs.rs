@@ -1,0 +1,267 @@
+//! What the page of a pipeline shows under its tabs.
+
+use std::rc::Rc;
+
+use fastflow_shared::{EnvironmentState, Pipeline, PipelineStats, RunSummary};
+use yew::prelude::*;
+use yew_router::prelude::*;
+
+use crate::api;
+use crate::hooks::use_action;
+use crate::logic::format::short_commit;
+use crate::logic::outcome::Outcome;
+use crate::logic::time::seconds_between;
+use crate::providers::dialogs::use_ask;
+use crate::providers::toasts::use_toaster;
+use crate::route::Route;
+use crate::text::use_text;
+use crate::ui::badge::badge;
+use crate::ui::button::{Button, Look};
+use crate::ui::confirm::Question;
+use crate::ui::icon::{Icon, glyph};
+use crate::ui::strip::Strip;
+use crate::ui::time::{Ago, Took};
+
+use super::pipeline_row::environment_tone;
+
+/// Runs listed on the overview.
+const LATEST: usize = 8;
+
+/// Props of the panels.
+#[derive(Properties, PartialEq)]
+pub struct TabProps {
+    /// The pipeline.
+    pub pipeline: Rc<Pipeline>,
+    /// Told when it has been changed.
+    #[prop_or_default]
+    pub onchange: Callback<()>,
+}
+
+/// What is wrong with a pipeline's files, with the place.
+#[component]
+pub fn Problems(props: &TabProps) -> Html {
+    let t = use_text();
+    html! {
+        <section class="card panel problems" data-testid="problems">
+            <h2>{glyph(Icon::Alert)}{t.pipeline.problems}</h2>
+            <p class="small">{t.pipeline.problem_lead}</p>
+            <ul>
+                {for props.pipeline.problems.iter().map(|problem| {
+                    let place = match (problem.line, problem.column) {
+                        (Some(line), Some(column)) => (t.pipeline.at_column)(&problem.file, line, column),
+                        (Some(line), None) => (t.pipeline.at)(&problem.file, line),
+                        _ => problem.file.clone(),
+                    };
+                    html! { <li><code>{place}</code><p>{&problem.message}</p></li> }
+                })}
+            </ul>
+        </section>
+    }
+}
+
+/// Health and latest runs.
+#[component]
+pub fn Overview(props: &TabProps) -> Html {
+    let t = use_text();
+    let pipeline = &props.pipeline;
+    html! {
+        <div class="split-grid">
+            <div class="stack">
+                <Stats pipeline={pipeline.clone()} onchange={props.onchange.clone()} />
+                <section class="card">
+                    <header class="card-head"><h2>{t.dash.latest}</h2></header>
+                    if pipeline.latest_runs.is_empty() {
+                        <p class="now-idle">{t.pipeline.no_runs}</p>
+                    } else {
+                        <div class="panel"><Strip runs={pipeline.latest_runs.clone()} /><Durations runs={pipeline.latest_runs.clone()} /></div>
+                        <ul class="now-list">
+                            {for pipeline.latest_runs.iter().take(LATEST).map(|run| html! {
+                                <li key={run.id.clone()}>
+                                    <Link<Route> to={Route::Run { id: run.id.clone() }} classes="latest-row">
+                                        {badge(Outcome::of_summary(run), t)}
+                                        <span class="right"><Took from={run.started_at} to={run.finished_at} /></span>
+                                        <span class="right faint"><Ago at={run.started_at.unwrap_or(run.created_at)} /></span>
+                                    </Link<Route>>
+                                </li>
+                            })}
+                        </ul>
+                    }
+                </section>
+            </div>
+            <Environment pipeline={pipeline.clone()} />
+        </div>
+    }
+}
+
+/// Props of [`Durations`].
+#[derive(Properties, PartialEq)]
+struct DurationsProps {
+    runs: Vec<RunSummary>,
+}
+
+/// Durations of the latest runs as bars under their cells.
+#[component]
+fn Durations(props: &DurationsProps) -> Html {
+    let t = use_text();
+    let runs: Vec<(Outcome, f64)> = props
+        .runs
+        .iter()
+        .take(20)
+        .rev()
+        .map(|run| {
+            let seconds = run.started_at.zip(run.finished_at).map_or(0.0, |(from, to)| seconds_between(from, to));
+            (Outcome::of_summary(run), seconds)
+        })
+        .collect();
+    let longest = runs.iter().map(|(_, seconds)| *seconds).fold(0.0, f64::max).max(0.001);
+    let empty = 20 - runs.len();
+    html! {
+        <figure class="durations">
+            <svg viewBox="0 0 200 40" preserveAspectRatio="none" aria-hidden="true" focusable="false">
+                {for runs.iter().enumerate().map(|(index, (outcome, seconds))| {
+                    let height = (seconds / longest * 38.0).max(1.0);
+                    html! {
+                        <rect class={classes!("timeline-part", outcome.tone().class())} x={format!("{}", (empty + index) * 10 + 1)} width="8"
+                            y={format!("{:.1}", 40.0 - height)} height={format!("{height:.1}")} />
+                    }
+                })}
+            </svg>
+            <figcaption class="faint small num">{t.pipeline.durations}{" · max "}{t.duration(longest)}</figcaption>
+        </figure>
+    }
+}
+
+#[component]
+fn Stats(props: &TabProps) -> Html {
+    let t = use_text();
+    let toaster = use_toaster();
+    let ask = use_ask();
+    let change = props.onchange.clone();
+    let done = Callback::from(move |_: PipelineStats| {
+        toaster.good(t.pipeline.reset_done);
+        change.emit(());
+    });
+    let reset = use_action(api::reset_stats, done);
+    let pipeline = &props.pipeline;
+    let stats = &pipeline.stats;
+    let name = pipeline.name.clone();
+    let onreset = {
+        let go = reset.go.clone();
+        Callback::from(move |()| {
+            let name = name.clone();
+            ask.emit(Question {
+                title: t.pipeline.reset_title.into(),
+                lead: t.pipeline.reset_lead.into(),
+                yes: t.pipeline.reset.into(),
+                no: None,
+                name: Some(name.clone().into()),
+                then: go.reform(move |()| name.clone()),
+            });
+        })
+    };
+    let time = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |seconds| t.duration(seconds));
+    let figures = [
+        (t.pipeline.rate, stats.success_rate.map_or_else(|| "–".to_owned(), |rate| t.percent(rate))),
+        (t.pipeline.total, t.number(stats.total_runs)),
+        (t.pipeline.failed, t.number(stats.failed_runs)),
+        (t.pipeline.mean, time(stats.mean_duration_seconds)),
+        (t.pipeline.p95, time(stats.p95_duration_seconds)),
+    ];
+    html! {
+        <section class="card panel" data-testid="stats">
+            <header class="panel-head">
+                <h2>{t.pipeline.stats}
+                    if let Some(at) = stats.reset_at {
+                        <span class="faint">{" · "}{t.pipeline.since}{" "}<Ago {at} /></span>
+                    }
+                </h2>
+                <Button text={t.pipeline.reset} small=true look={Look::Ghost} busy={reset.busy} disabled={stats.total_runs == 0} onclick={onreset} testid="reset-stats" />
+            </header>
+            <dl class="figures">
+                {for figures.into_iter().map(|(name, value)| html! { <div><dt>{name}</dt><dd class="num">{value}</dd></div> })}
+            </dl>
+        </section>
+    }
+}
+
+#[component]
+fn Environment(props: &TabProps) -> Html {
+    let t = use_text();
+    let pipeline = &props.pipeline;
+    html! {
+        <section class="card panel">
+            <h2>{t.pipeline.environment}</h2>
+            <p><span class={classes!("fact", environment_tone(pipeline.environment_state).class())}><i></i>{t.environment(pipeline.environment_state)}</span></p>
+            if pipeline.environment_state == EnvironmentState::Failed {
+                if let Some(error) = &pipeline.environment_error {
+                    <pre class="error-text">{error}</pre>
+                }
+            }
+            <dl class="facts">
+                <div><dt>{if pipeline.has_requirements { t.pipeline.requirements } else { t.pipeline.no_requirements }}</dt></div>
+                if let Some(at) = pipeline.last_cache_warmup {
+                    <div><dt>{t.pipeline.built}</dt><dd><Ago {at} /></dd></div>
+                }
+                if let Some(commit) = &pipeline.commit {
+                    <div><dt>{t.pipeline.commit}</dt><dd class="mono">{short_commit(commit)}</dd></div>
+                }
+                <div><dt>{t.pipeline.discovered}</dt><dd><Ago at={pipeline.discovered_at} /></dd></div>
+            </dl>
+        </section>
+    }
+}
+
+/// What `pipeline.json` says.
+#[component]
+pub fn Settings(props: &TabProps) -> Html {
+    let t = use_text();
+    let pipeline = &props.pipeline;
+    let default = || t.pipeline.global_default.to_owned();
+    let cores = |value: f64| format!("{} {}", t.decimal(value), t.run.cores);
+    let size = |value: i64| t.bytes(value as f64);
+    let soft = |value: Option<String>| value.map(|value| format!("{} {value}", t.pipeline.soft));
+    let rows = [
+        (t.pipeline.cpu, pipeline.cpu_hard_limit.map_or_else(default, cores), soft(pipeline.cpu_soft_limit.map(cores))),
+        (
+            t.pipeline.memory,
+            pipeline.mem_hard_limit.map_or_else(default, size),
+            soft(pipeline.mem_soft_limit.map(size)),
+        ),
+        (
+            t.pipeline.timeout,
+            pipeline
+                .timeout
+                .map_or_else(default, |s| if s == 0 { t.pipeline.none.to_owned() } else { t.span(s as f64) }),
+            None,
+        ),
+        (t.pipeline.retries, pipeline.retry_attempts.map_or_else(default, |n| n.to_string()), None),
+        (
+            t.pipeline.tags,
+            if pipeline.tags.is_empty() { t.pipeline.none.to_owned() } else { pipeline.tags.join(", ") },
+            None,
+        ),
+    ];
+    html! {
+        <div class="split-grid">
+            <section class="card panel">
+                <h2>{"pipeline.json"}</h2>
+                <p class="faint small">{t.pipeline.from_file}</p>
+                <dl class="facts">
+                    {for rows.into_iter().map(|(name, value, more)| html! {
+                        <div><dt>{name}</dt><dd class="num">{value}<span class="faint">{more.map(|more| format!("  ({more})"))}</span></dd></div>
+                    })}
+                </dl>
+            </section>
+            <section class="card panel">
+                <h2>{t.pipeline.variables}</h2>
+                if pipeline.default_env.is_empty() {
+                    <p class="faint small">{t.pipeline.no_variables}</p>
+                } else {
+                    <dl class="pairs-list mono">
+                        {for pipeline.default_env.iter().map(|(key, value)| html! { <div><dt>{key}</dt><dd>{value}</dd></div> })}
+                    </dl>
+                }
+            </section>
+        </div>
+    }
+}

@@ -1,0 +1,122 @@
+//! German: secrets, schedules, the server, the palette.
+
+use super::tables::*;
+
+/// Secrets and parameters.
+pub const VAULT: Vault = Vault {
+    title: "Geheimnisse & Parameter",
+    lead: "Gehen als Umgebungsvariablen an jeden Lauf. Sie gehen pipeline.json vor und weichen den Werten eines einzelnen Starts.",
+    empty: "Noch nichts hier",
+    empty_hint: "Lege ab, was deine Skripte brauchen, aber nicht ins Repository gehört: Passwörter, Tokens, Adressen.",
+    key: "Name",
+    value: "Wert",
+    kind: "Art",
+    secret: "Geheimnis",
+    parameter: "Parameter",
+    updated: "Geändert",
+    hidden: "Verborgen",
+    new: "Eintrag hinzufügen",
+    edit: "Ändern",
+    delete: "Löschen",
+    delete_lead: "Läufe, die ab jetzt starten, bekommen ihn nicht mehr. Das lässt sich nicht rückgängig machen.",
+    saved: "Gespeichert. Läufe, die ab jetzt starten, bekommen ihn.",
+    deleted: "Gelöscht",
+    key_hint: "Der Name der Umgebungsvariable.",
+    value_hint: "Darf mehrere Zeilen haben.",
+    replace_hint: "Der gespeicherte Wert wird nie gezeigt. Was du eingibst, ersetzt ihn.",
+    secret_hint: "Verschlüsselt und niemandem mehr gezeigt.",
+    parameter_hint: "Ebenfalls verschlüsselt, hier aber lesbar.",
+    bad_key: "Namen beginnen mit Buchstabe oder _ und enthalten nur Buchstaben, Ziffern und _.",
+    delete_title: |key| format!("{key} löschen?"),
+    edit_title: |key| format!("{key} ändern"),
+};
+
+/// Schedules.
+pub const JOBS: Jobs = Jobs {
+    title: "Zeitpläne",
+    lead: "Was nach der Uhr startet. Zeiten stehen in deiner Zeitzone.",
+    empty: "Noch keine Zeitpläne",
+    empty_hint: "Zeitpläne stehen in pipeline.json im Repository oder entstehen über die API.",
+    pipeline: "Pipeline",
+    when: "Wann",
+    next: "Nächster",
+    last: "Letzter",
+    source: "Aus",
+    state: "Zustand",
+    on: "An",
+    off: "Aus",
+    every: "alle",
+    from_repository: "Repository",
+    from_api: "API",
+};
+
+/// The server itself.
+pub const SYSTEM: System = System {
+    title: "System",
+    ready: "Bereit",
+    not_ready: "Nicht bereit",
+    chores: "Daueraufgaben",
+    chore: "Aufgabe",
+    every: "Alle",
+    last: "Zuletzt",
+    took: "Dauer",
+    result: "Ergebnis",
+    next: "Als Nächstes",
+    version: "Version",
+    docker: "Docker",
+    slots: "Läufe zugleich",
+    queue: "Warteschlange",
+    never: "noch nie",
+    code: "Code",
+    source: "Quelle",
+    branch: "Branch",
+    commit: "Commit",
+    pipelines: "Pipelines",
+    invalid: "Defekte Pipelines",
+    no_chores: "Noch keine Aufgabe hat sich gemeldet.",
+    database: "Datenbank",
+    disk: "Speicherplatz",
+    api: "API-Dokumentation",
+    about: "Über",
+    about_text: "Fast-Flow führt die Pipelines eines Git-Repositorys aus, jede in einem frischen Container.",
+};
+
+/// The command palette and the help sheet.
+pub const PALETTE: Palette = Palette {
+    title: "Befehle",
+    placeholder: "Wohin, oder was tun?",
+    empty: "Nichts passt.",
+    pages: "Seiten",
+    pipelines: "Pipelines",
+    actions: "Aktionen",
+    run_pipeline: "Starten",
+    sync_now: "Repository jetzt abgleichen",
+    toggle_theme: "Darstellung wechseln",
+    toggle_language: "English",
+    help_title: "Tastenkürzel",
+    help_palette: "Befehle",
+    help_help: "Diese Übersicht",
+    help_dashboard: "Übersicht",
+    help_runs: "Läufe",
+    help_schedules: "Zeitpläne",
+    help_vault: "Geheimnisse & Parameter",
+    help_system: "System",
+    help_search: "Auf dieser Seite filtern oder suchen",
+    help_close: "Schließen, was offen ist",
+    help_log: "Im Log",
+    help_log_search: "Nächster / vorheriger Treffer",
+    help_log_follow: "Dem Ende folgen",
+    help_log_wrap: "Zeilen umbrechen",
+    help_log_stamps: "Zeitstempel",
+    help_general: "Überall",
+    show_help: "Tastenkürzel zeigen",
+    hint: "↑ ↓ wählen, ↵ öffnen, Esc schließen",
+};
+
+/// A page that does not exist.
+pub const LOST: Lost = Lost {
+    title: "Unter dieser Adresse ist nichts",
+    lead: "Der Link ist vielleicht alt, oder ein Buchstabe fehlt. Diese Seiten gibt es:",
+    run_lead: "Diesen Lauf gibt es nicht, oder er wurde nach den Aufbewahrungsregeln entfernt.",
+    pipeline_lead: "Kein Ordner dieses Namens ist im Repository. Vielleicht wurde er umbenannt oder entfernt.",
+};

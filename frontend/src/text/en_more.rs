@@ -1,0 +1,122 @@
+//! English: secrets, schedules, the server, the palette.
+
+use super::tables::*;
+
+/// Secrets and parameters.
+pub const VAULT: Vault = Vault {
+    title: "Secrets & parameters",
+    lead: "Handed to every run as environment variables. They win over pipeline.json and give way to values of a single start.",
+    empty: "Nothing here yet",
+    empty_hint: "Add what your scripts need but the repository must not hold: passwords, tokens, addresses.",
+    key: "Name",
+    value: "Value",
+    kind: "Kind",
+    secret: "Secret",
+    parameter: "Parameter",
+    updated: "Changed",
+    hidden: "Hidden",
+    new: "Add an entry",
+    edit: "Change",
+    delete: "Delete",
+    delete_lead: "Runs that start from now on no longer receive it. This cannot be undone.",
+    saved: "Saved. Runs that start from now on receive it.",
+    deleted: "Deleted",
+    key_hint: "The name of the environment variable.",
+    value_hint: "May have several lines.",
+    replace_hint: "The stored value is never shown. What you enter replaces it.",
+    secret_hint: "Encrypted, and not shown to anybody again.",
+    parameter_hint: "Encrypted as well, but readable here.",
+    bad_key: "Names begin with a letter or _ and hold letters, digits and _ only.",
+    delete_title: |key| format!("Delete {key}?"),
+    edit_title: |key| format!("Change {key}"),
+};
+
+/// Schedules.
+pub const JOBS: Jobs = Jobs {
+    title: "Schedules",
+    lead: "What starts by the clock. Times are shown in your time zone.",
+    empty: "No schedules yet",
+    empty_hint: "Schedules come from pipeline.json in the repository or are created through the API.",
+    pipeline: "Pipeline",
+    when: "When",
+    next: "Next",
+    last: "Last",
+    source: "From",
+    state: "State",
+    on: "On",
+    off: "Off",
+    every: "every",
+    from_repository: "Repository",
+    from_api: "API",
+};
+
+/// The server itself.
+pub const SYSTEM: System = System {
+    title: "System",
+    ready: "Ready to work",
+    not_ready: "Not ready",
+    chores: "Chores",
+    chore: "Chore",
+    every: "Every",
+    last: "Last",
+    took: "Took",
+    result: "Result",
+    next: "Next",
+    version: "Version",
+    docker: "Docker",
+    slots: "Runs at once",
+    queue: "Queue",
+    never: "not yet",
+    code: "Code",
+    source: "Source",
+    branch: "Branch",
+    commit: "Commit",
+    pipelines: "Pipelines",
+    invalid: "Broken pipelines",
+    no_chores: "No chore has reported yet.",
+    database: "Database",
+    disk: "Disk",
+    api: "API documentation",
+    about: "About",
+    about_text: "Fast-Flow runs the pipelines of a git repository, each in a fresh container.",
+};
+
+/// The command palette and the help sheet.
+pub const PALETTE: Palette = Palette {
+    title: "Command palette",
+    placeholder: "Where to, or what to do?",
+    empty: "Nothing fits.",
+    pages: "Pages",
+    pipelines: "Pipelines",
+    actions: "Actions",
+    run_pipeline: "Run",
+    sync_now: "Sync the repository now",
+    toggle_theme: "Switch theme",
+    toggle_language: "Deutsch",
+    help_title: "Keyboard shortcuts",
+    help_palette: "Command palette",
+    help_help: "This sheet",
+    help_dashboard: "Dashboard",
+    help_runs: "Runs",
+    help_schedules: "Schedules",
+    help_vault: "Secrets & parameters",
+    help_system: "System",
+    help_search: "Filter or search on this page",
+    help_close: "Close what is open",
+    help_log: "In the log",
+    help_log_search: "Next / previous match",
+    help_log_follow: "Follow the end",
+    help_log_wrap: "Wrap lines",
+    help_log_stamps: "Timestamps",
+    help_general: "Everywhere",
+    show_help: "Show keyboard shortcuts",
+    hint: "↑ ↓ choose, ↵ open, esc close",
+};
+
+/// A page that does not exist.
+pub const LOST: Lost = Lost {
+    title: "There is nothing at this address",
+    lead: "The link may be old, or a letter is missing. These pages exist:",
+    run_lead: "This run does not exist, or it was removed by the retention rules.",
+    pipeline_lead: "No folder of this name is in the repository. It may have been renamed or removed.",
+};

@@ -1,0 +1,133 @@
+//! The shape of a language: which texts there are, page by page. A text with a gap in it is a function.
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $name:ident { $($text:ident),* $(,)? $(; $(fn $func:ident($($arg:ty),*)),* $(,)?)? })*) => {
+        $($(#[$doc])* pub struct $name { $(pub $text: &'static str,)* $($(pub $func: fn($($arg),*) -> String,)*)? })*
+    };
+}
+
+/// All texts of one language.
+pub struct Texts {
+    /// Months, abbreviated.
+    pub months: [&'static str; 12],
+    /// Decimal sign.
+    pub point: char,
+    /// Separator of thousands.
+    pub separator: char,
+    /// Whether the day is written with a dot.
+    pub dotted_day: bool,
+    pub nav: Nav,
+    pub common: Common,
+    pub time: Time,
+    pub status: Status,
+    pub fault: FaultTexts,
+    pub login: Login,
+    pub dash: Dash,
+    pub start: Start,
+    pub runs: Runs,
+    pub run: RunTexts,
+    pub log: Log,
+    pub pipeline: PipelineTexts,
+    pub vault: Vault,
+    pub jobs: Jobs,
+    pub system: System,
+    pub palette: Palette,
+    pub lost: Lost,
+}
+
+tables! {
+    /// The frame around every page.
+    Nav {
+        dashboard, runs, schedules, vault, vault_short, system, pipelines, main, skip, sign_out, api_docs, signed_in_as,
+        live, live_off, live_off_hint, theme, theme_system, theme_light, theme_dark, language, search, menu, help,
+        viewer, operator, admin, breadcrumbs
+    }
+    /// Words that many pages need.
+    Common {
+        cancel, close, save, retry, copied, download, open, loading,
+        actions, load_more, request_id, dismiss, stale;
+        fn confirm_type(&str)
+    }
+    /// Times.
+    Time { now; fn seconds(i64), fn minutes(i64), fn hours(i64), fn days(i64), fn months(i64), fn years(i64),
+           fn ago(String), fn ahead(String) }
+    /// Where a run stands.
+    Status {
+        waiting, queued, preparing, starting, running, stopping, success, interrupted, failed, oom, timeout, cancelled,
+        dependency, docker, not_executable, not_found, unhealthy, lost, pending
+    }
+    /// What can go wrong, and what to do.
+    FaultTexts {
+        network, credentials, attempts, queue_full, disabled, invalid, no_pipeline, no_run, docker, signed_out, forbidden,
+        not_found, conflict, input, busy, unavailable, server, network_advice, credentials_advice, queue_full_advice,
+        disabled_advice, invalid_advice, docker_advice, unreadable_advice;
+        fn retry_in(i64)
+    }
+    /// Signing in.
+    Login { title, lead, username, password, submit, submitting, show, hide, expired, first_hint }
+    /// The first page.
+    Dash {
+        title, now, idle, idle_hint, queued, pipelines, filter, no_match, empty_title, empty_lead, empty_step1,
+        empty_step2, empty_step3, sync, syncing, synced, sync_failed, never_synced, folder, docker_down, latest, never_ran,
+        success_rate, mean, run, run_with, invalid, in_repository_off, switch_on, switch_off, switched_on,
+        switched_off, started, all_tags;
+        fn of_slots(i32, i32), fn started_name(&str), fn sync_result(usize, usize, usize), fn switch_label(&str),
+        fn active(i32, i32)
+    }
+    /// The form that starts a pipeline.
+    Start {
+        lead, parameters_hint, secret_values, secret_hint, add_row, remove_row, submit, key, value, bad_key, double_key;
+        fn title(&str)
+    }
+    /// The list of runs.
+    Runs {
+        title, any_status, any_trigger, any_pipeline, any_cause, status, pipeline, trigger, cause, started, duration, empty,
+        empty_hint, empty_filtered, clear, newest, oldest, order, end
+    }
+    /// One run.
+    RunTexts {
+        by_hand, by_api, by_schedule, by_retry, cancel, cancel_title, cancel_lead, cancel_keep, cancelled_toast, again, again_hint,
+        retry, retry_hint, exit_code, attempt, previous, next, commit, environment, image, uv, setup, parameters, variables,
+        variables_hint, no_parameters, source_default, source_secret, source_parameter, source_start, log, resources, cpu,
+        memory, peak, average, soft_limit, hard_limit, no_samples, samples_soon, soft_exceeded, throttled, waited, prepared, ran,
+        timeline, queue_next, waits_installation, waits_shared, waits_docker, due, timeout, details, no_limit, table, time, created, cores, log_size, stopping_hint,
+        interrupted_hint, success_lead, silent, cached_environment;
+        fn title(&str), fn queue_position(i32), fn attempt_of(i32, i32), fn by(&str), fn exit(i32), fn of_limit(&str, &str)
+    }
+    /// The log viewer.
+    Log {
+        label, jump, search, next, previous, no_hits, stamps, wrap, copy, download, download_plain, download_stamped,
+        reconnecting, connecting, live, ended, waiting, empty, from_line, load_all, link, stderr, full_page, paused,
+        copied_link, options;
+        fn hits(usize, usize), fn skipped(&str), fn evicted(&str), fn cut(&str)
+    }
+    /// One pipeline.
+    PipelineTexts {
+        overview, settings, runs, problems, stats, environment, env_unknown, env_building, env_ready, env_failed, built, no_requirements,
+        requirements, cpu, memory, soft, timeout, retries, variables, no_variables, tags, discovered, total, failed,
+        rate, mean, p95, reset, reset_title, reset_lead, reset_done, since, problem_lead, none, commit, repository_switch,
+        from_file, no_runs, global_default, durations;
+        fn at(&str, i32), fn at_column(&str, i32, i32)
+    }
+    /// Secrets and parameters.
+    Vault {
+        title, lead, empty, empty_hint, key, value, kind, secret, parameter, updated, hidden, new, edit, delete, delete_lead, saved,
+        deleted, key_hint, value_hint, replace_hint, secret_hint, parameter_hint, bad_key;
+        fn delete_title(&str), fn edit_title(&str)
+    }
+    /// Schedules.
+    Jobs { title, lead, empty, empty_hint, pipeline, when, next, last, source, state, on, off, every, from_repository, from_api }
+    /// The server itself.
+    System {
+        title, ready, not_ready, chores, chore, every, last, took, result, next, version, docker, slots, queue, never, code, source,
+        branch, commit, pipelines, invalid, no_chores, database, disk, api, about, about_text
+    }
+    /// The command palette and the help sheet.
+    Palette {
+        title, placeholder, empty, pages, pipelines, actions, run_pipeline, sync_now, toggle_theme, toggle_language,
+        help_title, help_palette, help_help, help_dashboard, help_runs, help_schedules, help_vault, help_system, help_search,
+        help_close, help_log, help_log_search, help_log_follow, help_log_wrap, help_log_stamps, help_general, show_help, hint
+    }
+    /// A page that does not exist.
+    Lost { title, lead, run_lead, pipeline_lead }
+}

@@ -1,0 +1,140 @@
+//! A small line chart with limits, a reading under the pointer, and the same figures as a table behind it.
+
+use chrono::{DateTime, Utc};
+use wasm_bindgen::JsCast;
+use web_sys::Element;
+use yew::prelude::*;
+
+use crate::logic::chart::{HEIGHT, WIDTH, area, line, nearest, nice_top, x, y};
+use crate::text::use_text;
+
+/// A limit is drawn only when it is at most this many times the highest value: else the line would lie flat.
+const LIMIT_REACH: f64 = 4.0;
+/// Rows of the table.
+const TABLE_ROWS: usize = 60;
+
+/// One value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// How much.
+    pub value: f64,
+    /// Whether it is above a soft limit.
+    pub high: bool,
+}
+
+/// Props of [`Chart`].
+#[derive(Properties, PartialEq)]
+pub struct ChartProps {
+    /// What is measured.
+    pub title: AttrValue,
+    /// The values, oldest first.
+    pub points: Vec<Point>,
+    /// Soft limit.
+    #[prop_or_default]
+    pub soft: Option<f64>,
+    /// Hard limit.
+    #[prop_or_default]
+    pub hard: Option<f64>,
+    /// Peak and average in words.
+    #[prop_or_default]
+    pub summary: AttrValue,
+    /// Writes a value.
+    pub format: Callback<f64, String>,
+    /// Hook for browser tests.
+    #[prop_or_default]
+    pub testid: Option<AttrValue>,
+}
+
+/// The chart.
+#[component]
+pub fn Chart(props: &ChartProps) -> Html {
+    let t = use_text();
+    let reading = use_state_eq(|| None::<f64>);
+    let highest = props.points.iter().map(|point| point.value).fold(0.0, f64::max);
+    let drawn = |limit: Option<f64>| limit.filter(|limit| *limit <= highest * LIMIT_REACH);
+    let (soft, hard) = (drawn(props.soft), drawn(props.hard));
+    let top = nice_top([Some(highest), soft, hard].into_iter().flatten().fold(0.0, f64::max) * 1.02);
+    let millis = |point: &Point| point.at.timestamp_millis() as f64;
+    let first = props.points.first().map_or(0.0, millis);
+    let last = props.points.last().map_or(0.0, millis);
+    let mut at: Vec<(f64, f64)> =
+        props.points.iter().map(|point| (x(millis(point), first, last), y(point.value, top))).collect();
+    // A single sample is a level, not an invisible dot.
+    if let [(_, y)] = at[..] {
+        at.insert(0, (0.0, y));
+    }
+    let chosen = (*reading).and_then(|fraction| nearest(&at, fraction));
+    let newest = props.points.len().checked_sub(1);
+    let shown = chosen.map(|index| index.min(newest.unwrap_or(0))).or(newest).map(|index| props.points[index]);
+
+    let set = reading.setter();
+    let onpointermove = Callback::from(move |event: PointerEvent| {
+        let Some(area) = event.current_target().and_then(|target| target.dyn_into::<Element>().ok()) else { return };
+        let area = area.get_bounding_client_rect();
+        if area.width() > 0.0 {
+            set.set(Some((f64::from(event.client_x()) - area.left()) / area.width()));
+        }
+    });
+    let set = reading.setter();
+    let onpointerleave = Callback::from(move |_: PointerEvent| set.set(None));
+    let limit = |value: Option<f64>, class: &'static str| {
+        value.map(|value| {
+            let y = format!("{:.1}", y(value, top));
+            html! { <line class={class} x1="0" x2={WIDTH.to_string()} y1={y.clone()} y2={y} /> }
+        })
+    };
+    let key = |value: Option<f64>, name: &'static str, class: &'static str| {
+        value.map(|value| {
+            html! { <span class={classes!("chart-key", class)}><i></i>{name}{" "}<b>{props.format.emit(value)}</b></span> }
+        })
+    };
+    html! {
+        <figure class="chart" data-testid={props.testid.clone()}>
+            <figcaption>
+                <span class="chart-title">{&props.title}</span>
+                if let Some(point) = shown {
+                    <span class={classes!("chart-now", "num", point.high.then_some("is-high"))}>{props.format.emit(point.value)}</span>
+                    if chosen.is_some() {
+                        <span class="faint num">{t.stamp(point.at)}</span>
+                    }
+                }
+                <span class="chart-sum num">{&props.summary}</span>
+            </figcaption>
+            <div class="chart-area" {onpointermove} {onpointerleave}>
+                <svg viewBox={format!("0 0 {WIDTH} {HEIGHT}")} preserveAspectRatio="none" aria-hidden="true" focusable="false">
+                    <line class="chart-grid" x1="0" x2={WIDTH.to_string()} y1={(HEIGHT / 2.0).to_string()} y2={(HEIGHT / 2.0).to_string()} />
+                    <path class="chart-fill" d={area(&at)} />
+                    <path class="chart-line" d={line(&at)} />
+                    {for limit(soft, "chart-soft")}
+                    {for limit(hard, "chart-hard")}
+                    if let Some((x, _)) = chosen.map(|index| at[index]) {
+                        <line class="chart-cursor" x1={format!("{x:.1}")} x2={format!("{x:.1}")} y1="0" y2={HEIGHT.to_string()} />
+                    }
+                </svg>
+                <span class="chart-top num">{props.format.emit(top)}</span>
+                <span class="chart-zero num">{"0"}</span>
+            </div>
+            <div class="chart-keys">
+                {for key(props.soft, t.run.soft_limit, "key-soft")}
+                {for key(props.hard, t.run.hard_limit, "key-hard")}
+            </div>
+            <details class="chart-table">
+                <summary>{t.run.table}</summary>
+                <table class="table table-tight">
+                    <thead><tr><th scope="col">{t.run.time}</th><th scope="col" class="right">{&props.title}</th></tr></thead>
+                    <tbody>
+                        {for thinned(&props.points).map(|point| html! {
+                            <tr><td class="num">{t.stamp(point.at)}</td><td class="num right">{props.format.emit(point.value)}</td></tr>
+                        })}
+                    </tbody>
+                </table>
+            </details>
+        </figure>
+    }
+}
+
+fn thinned(points: &[Point]) -> impl Iterator<Item = &Point> {
+    points.iter().step_by(points.len().div_ceil(TABLE_ROWS).max(1))
+}

@@ -1,0 +1,93 @@
+//! The bar above a log: search, switches, copy, download.
+
+use yew::prelude::*;
+
+use super::button::{Button, Look};
+use super::field::typed;
+use super::icon::{Icon, glyph};
+use super::menu::Menu;
+use crate::text::use_text;
+
+/// Id of the search field, for the shortcut that goes there.
+pub const SEARCH_ID: &str = "log-search";
+
+/// Props of [`LogTools`].
+#[derive(Properties, PartialEq)]
+pub struct LogToolsProps {
+    /// What is searched for.
+    pub needle: AttrValue,
+    /// Hits before and with the current one, and all.
+    pub hits: (usize, usize),
+    /// Told of what is typed.
+    pub onsearch: Callback<String>,
+    /// Told to go on (or back).
+    pub onstep: Callback<bool>,
+    /// Whether times are shown.
+    pub stamps: bool,
+    /// Told to change that.
+    pub onstamps: Callback<()>,
+    /// Whether lines are wrapped.
+    pub wrap: bool,
+    /// Told to change that.
+    pub onwrap: Callback<()>,
+    /// Told to copy.
+    pub oncopy: Callback<()>,
+    /// Address of the plain download.
+    pub download: AttrValue,
+    /// Address of the download with times.
+    pub download_stamped: AttrValue,
+    /// State of the connection and the way to or from the full page.
+    pub children: Html,
+}
+
+/// The bar.
+#[component]
+pub fn LogTools(props: &LogToolsProps) -> Html {
+    let t = use_text();
+    let step = props.onstep.clone();
+    let search = props.onsearch.clone();
+    let onkeydown = Callback::from(move |event: KeyboardEvent| match event.key().as_str() {
+        "Enter" => {
+            event.prevent_default();
+            step.emit(!event.shift_key());
+        }
+        "Escape" => search.emit(String::new()),
+        _ => {}
+    });
+    let (at, all) = props.hits;
+    let searching = !props.needle.is_empty();
+    let (next, previous) = (props.onstep.clone(), props.onstep.clone());
+    html! {
+        <div class="log-tools" role="toolbar" aria-label={t.log.options}>
+            <div class="log-search" role="search">
+                {glyph(Icon::Search)}
+                <input id={SEARCH_ID} type="search" class="bare" placeholder={t.log.search} aria-label={t.log.search}
+                    value={props.needle.clone()} oninput={props.onsearch.reform(|event: InputEvent| typed(&event))} {onkeydown}
+                    autocomplete="off" spellcheck="false" data-testid="log-search" />
+                if searching {
+                    <span class="log-hits num" role="status" data-testid="log-hits">
+                        {if all == 0 { t.log.no_hits.to_owned() } else { (t.log.hits)(at, all) }}
+                    </span>
+                    <Button text={t.log.previous} icon={Icon::ChevronUp} icon_only=true small=true look={Look::Ghost} disabled={all == 0}
+                        onclick={Callback::from(move |()| previous.emit(false))} />
+                    <Button text={t.log.next} icon={Icon::ChevronDown} icon_only=true small=true look={Look::Ghost} disabled={all == 0}
+                        onclick={Callback::from(move |()| next.emit(true))} />
+                }
+            </div>
+            <div class="log-switches">
+                <Button text={t.log.stamps} icon={Icon::Clock} icon_only=true small=true look={Look::Ghost} pressed={props.stamps}
+                    testid="log-stamps" onclick={props.onstamps.clone()} />
+                <Button text={t.log.wrap} icon={Icon::Wrap} icon_only=true small=true look={Look::Ghost} pressed={props.wrap}
+                    testid="log-wrap" onclick={props.onwrap.clone()} />
+                <Button text={t.log.copy} icon={Icon::Copy} icon_only=true small=true look={Look::Ghost}
+                    testid="log-copy" onclick={props.oncopy.clone()} />
+                <Menu label={t.log.download} class="btn btn-ghost btn-small btn-icon" testid="log-download"
+                    button={html! { {glyph(Icon::Download)} }}>
+                    <a class="menu-item" href={props.download.clone()} download="" data-testid="log-download-plain">{t.log.download_plain}</a>
+                    <a class="menu-item" href={props.download_stamped.clone()} download="">{t.log.download_stamped}</a>
+                </Menu>
+                {props.children.clone()}
+            </div>
+        </div>
+    }
+}

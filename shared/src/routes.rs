@@ -1,0 +1,159 @@
+//! Every path of the HTTP interface that the browser calls, once.
+
+/// Root of the JSON API.
+pub const API: &str = "/api";
+/// Alive.
+pub const HEALTH: &str = "/health";
+/// Able to work.
+pub const READY: &str = "/ready";
+/// `POST`: log in.
+pub const LOGIN: &str = "/api/auth/login";
+/// `POST`: end this session.
+pub const LOGOUT: &str = "/api/auth/logout";
+/// `GET`: who am I.
+pub const ME: &str = "/api/auth/me";
+/// `GET`: pipelines.
+pub const PIPELINES: &str = "/api/pipelines";
+/// `GET`: runs.
+pub const RUNS: &str = "/api/runs";
+/// `GET`: numbers for the dashboard.
+pub const OVERVIEW: &str = "/api/overview";
+/// `GET`: SSE, what changes on the server.
+pub const EVENTS: &str = "/api/events";
+/// `POST`: look at the code again.
+pub const SYNC: &str = "/api/sync";
+/// `GET`: how fresh the code is.
+pub const SYNC_STATUS: &str = "/api/sync/status";
+/// `GET`, `POST`: secrets and parameters.
+pub const SECRETS: &str = "/api/secrets";
+/// `GET`: jobs.
+pub const JOBS: &str = "/api/scheduler/jobs";
+/// `GET`: periodic chores.
+pub const CHORES: &str = "/api/chores";
+
+/// Percent-encodes one path segment (RFC 3986: all but unreserved characters).
+#[must_use]
+pub fn segment(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(byte as char);
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+/// `GET`: one pipeline; `PATCH`: switch it.
+#[must_use]
+pub fn pipeline(name: &str) -> String {
+    format!("{PIPELINES}/{}", segment(name))
+}
+
+/// `POST`: start a pipeline.
+#[must_use]
+pub fn pipeline_run(name: &str) -> String {
+    format!("{}/run", pipeline(name))
+}
+
+/// `GET`: runs of a pipeline.
+#[must_use]
+pub fn pipeline_runs(name: &str) -> String {
+    format!("{}/runs", pipeline(name))
+}
+
+/// `GET`: counters of a pipeline.
+#[must_use]
+pub fn pipeline_stats(name: &str) -> String {
+    format!("{}/stats", pipeline(name))
+}
+
+/// `POST`: set the counters of a pipeline to zero.
+#[must_use]
+pub fn pipeline_stats_reset(name: &str) -> String {
+    format!("{}/stats/reset", pipeline(name))
+}
+
+/// `GET`: one run.
+#[must_use]
+pub fn run(id: &str) -> String {
+    format!("{RUNS}/{}", segment(id))
+}
+
+/// `POST`: cancel a run.
+#[must_use]
+pub fn run_cancel(id: &str) -> String {
+    format!("{}/cancel", run(id))
+}
+
+/// `POST`: start the same again (same commit, environment and parameters; current secrets).
+#[must_use]
+pub fn run_again(id: &str) -> String {
+    format!("{}/rerun", run(id))
+}
+
+/// `POST`: one more attempt of a failed run, with the pipeline's current code.
+#[must_use]
+pub fn run_retry(id: &str) -> String {
+    format!("{}/retry", run(id))
+}
+
+/// `GET`: what the watchdog knows.
+#[must_use]
+pub fn run_health(id: &str) -> String {
+    format!("{}/health", run(id))
+}
+
+/// `GET`: the log as text.
+#[must_use]
+pub fn run_logs(id: &str) -> String {
+    format!("{}/logs", run(id))
+}
+
+/// `GET`: SSE, the log live.
+#[must_use]
+pub fn run_logs_stream(id: &str) -> String {
+    format!("{}/logs/stream", run(id))
+}
+
+/// `GET`: the stored log file (CRI log format), with `Range`.
+#[must_use]
+pub fn run_logs_file(id: &str) -> String {
+    format!("{}/logs/file", run(id))
+}
+
+/// `GET`: the stored samples of CPU and memory (JSON lines), with `Range`.
+#[must_use]
+pub fn run_metrics_file(id: &str) -> String {
+    format!("{}/metrics/file", run(id))
+}
+
+/// `GET`: CPU and memory.
+#[must_use]
+pub fn run_metrics(id: &str) -> String {
+    format!("{}/metrics", run(id))
+}
+
+/// `GET`: SSE, CPU and memory live.
+#[must_use]
+pub fn run_metrics_stream(id: &str) -> String {
+    format!("{}/metrics/stream", run(id))
+}
+
+/// `PUT`, `DELETE`: one secret or parameter.
+#[must_use]
+pub fn secret(key: &str) -> String {
+    format!("{SECRETS}/{}", segment(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_becomes_one_segment() {
+        assert_eq!(pipeline_run("a b/ü"), "/api/pipelines/a%20b%2F%C3%BC/run");
+    }
+}

@@ -1,0 +1,159 @@
+//! A real browser in front of the server.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::json;
+use thirtyfour::prelude::*;
+use tokio::process::{Child, Command};
+
+use crate::wait::until;
+use crate::{Client, place};
+
+/// How long a page may take to show something.
+const SHOW: Duration = Duration::from_secs(20);
+
+/// How the browser looks at the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// Width in CSS pixels.
+    pub width: u32,
+    /// Height in CSS pixels.
+    pub height: u32,
+    /// Language that it asks for.
+    pub language: &'static str,
+}
+
+/// A browser with one page.
+pub struct Browser {
+    /// The page.
+    pub page: WebDriver,
+    driver: Child,
+    folder: PathBuf,
+}
+
+impl Browser {
+    /// Starts chromedriver and Chromium.
+    ///
+    /// # Panics
+    /// When one of them is missing or does not start.
+    pub async fn open(look: Look) -> Self {
+        let set = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
+        let (chromium, chromedriver) =
+            (set("CHROMIUM", "/usr/bin/chromium"), set("CHROMEDRIVER", "/usr/bin/chromedriver"));
+        let folder = place::scratch().join(place::unique());
+        std::fs::create_dir_all(&folder).expect("a folder for the browser");
+        let port = place::free_port();
+        let driver = Command::new(&chromedriver)
+            .arg(format!("--port={port}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{chromedriver}: {error}"));
+        let address = format!("http://127.0.0.1:{port}");
+        let probe = Client::anonymous(&address);
+        until("chromedriver", SHOW, async || probe.is_well("/status").await.then_some(())).await;
+        let page = WebDriver::new(address, capabilities(look, &chromium, &folder)).await;
+        Self { page: page.expect("Chromium starts"), driver, folder }
+    }
+
+    /// Goes to an address.
+    ///
+    /// # Panics
+    /// When the browser is gone.
+    pub async fn goto(&self, url: &str) {
+        self.page.goto(url).await.expect("the page is opened");
+    }
+
+    /// The element with this test id, once it is shown.
+    pub async fn find(&self, testid: &str) -> WebElement {
+        self.find_css(&format!("[data-testid='{testid}']")).await
+    }
+
+    /// The element with this selector, once it is shown.
+    pub async fn find_css(&self, css: &str) -> WebElement {
+        until(&format!("{css} on the page"), SHOW, async || {
+            let element = self.page.find(By::Css(css)).await.ok()?;
+            element.is_displayed().await.ok()?.then_some(element)
+        })
+        .await
+    }
+
+    /// Clicks on the element with this selector, also when it is drawn anew meanwhile.
+    pub async fn click(&self, css: &str) {
+        until(&format!("a click on {css}"), SHOW, async || self.page.find(By::Css(css)).await.ok()?.click().await.ok())
+            .await;
+    }
+
+    /// Waits until the element with this selector holds a text; returns all of its text.
+    pub async fn text_when(&self, css: &str, wanted: &str) -> String {
+        until(&format!("{wanted:?} in {css}"), SHOW, async || {
+            let text = self.page.find(By::Css(css)).await.ok()?.text().await.ok()?;
+            text.contains(wanted).then_some(text)
+        })
+        .await
+    }
+
+    /// What a script on the page returns.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub async fn run(&self, script: &str) -> serde_json::Value {
+        self.page.execute(script, Vec::new()).await.expect("the script works").json().clone()
+    }
+
+    /// Stores a picture of the page below `target/screenshots`.
+    ///
+    /// # Panics
+    /// When it cannot be stored.
+    pub async fn picture(&self, name: &str) {
+        let file = place::screenshots().join(format!("{name}.png"));
+        self.page.screenshot(&file).await.expect("a picture of the page");
+    }
+
+    /// Closes it.
+    pub async fn close(self) {
+        let Self { page, mut driver, folder } = self;
+        let _ = page.quit().await;
+        let _ = driver.kill().await;
+        let _ = std::fs::remove_dir_all(folder);
+    }
+}
+
+fn capabilities(look: Look, chromium: &str, folder: &std::path::Path) -> Capabilities {
+    let Look { width, height, language } = look;
+    let mut arguments: Vec<String> = [
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-dev-shm-usage",
+        "--hide-scrollbars",
+    ]
+    .map(str::to_owned)
+    .into();
+    arguments.push(format!("--user-data-dir={}", folder.display()));
+    arguments.push(format!("--window-size={width},{height}"));
+    arguments.push(format!("--lang={language}"));
+    let mut options = json!({
+        "binary": chromium,
+        "args": arguments,
+        "prefs": { "intl.accept_languages": language },
+    });
+    // A window has a smallest width of some 500 pixels; a phone has not.
+    if width < 500 {
+        options["mobileEmulation"] =
+            json!({ "deviceMetrics": { "width": width, "height": height, "pixelRatio": 2.0, "mobile": true } });
+    }
+    let mut chrome = DesiredCapabilities::chrome();
+    chrome.as_mut().set("goog:chromeOptions", options).expect("plain JSON");
+    chrome.as_mut().set("goog:loggingPrefs", json!({ "browser": "ALL" })).expect("plain JSON");
+    chrome.into()
+}

@@ -1,0 +1,295 @@
+//! A server on data of its own: started as an operator starts it, killed as a power cut kills it.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use fastflow_shared::routes;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::options::{Database, Options, UvCache};
+use crate::pipelines::Pipeline;
+use crate::postgres::Schema;
+use crate::wait::until;
+use crate::{Client, docker, place, sweep, warm};
+
+/// Name of the first user.
+pub const USER: &str = "admin";
+
+/// Password of the first user.
+pub const PASSWORD: &str = "a password for stories";
+
+/// How long a start may take.
+const START: Duration = Duration::from_secs(60);
+
+/// Variables of the tests' own environment that a server gets as well; all others are kept from it.
+const PASSED_ON: &[&str] = &["PATH", "HOME", "DOCKER_HOST", "SSL_CERT_FILE", "WORKER_BASE_IMAGE", "RUST_BACKTRACE"];
+
+/// A server with everything that belongs to it. When it is dropped, all of that goes.
+pub struct Server {
+    /// How it is started; may be changed before a restart.
+    pub options: Options,
+    root: PathBuf,
+    instance: String,
+    port: u16,
+    schema: Option<Schema>,
+    process: Option<Child>,
+    client: Option<Client>,
+}
+
+impl Server {
+    /// Starts a server and logs in.
+    pub async fn start(options: Options) -> Self {
+        let mut server = Self::prepare(options).await;
+        server.launch().await;
+        server
+    }
+
+    /// Lays out a server's folders without starting it.
+    pub async fn prepare(options: Options) -> Self {
+        sweep::once();
+        if options.uv_cache == UvCache::Shared {
+            warm::once().await;
+        }
+        let instance = place::unique();
+        let root = place::scratch().join(&instance);
+        fs::create_dir_all(root.join("pipelines")).expect("the server's folders can be made");
+        let schema = match options.database {
+            Database::Sqlite => None,
+            Database::Postgres => Some(Schema::create(&instance).await),
+        };
+        Self { options, root, instance, port: place::free_port(), schema, process: None, client: None }
+    }
+
+    /// Starts it and, the first time, logs in.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub async fn launch(&mut self) {
+        self.spawn();
+        let (path, base) = (if self.options.unready { routes::HEALTH } else { routes::READY }, self.base());
+        let anonymous = Client::anonymous(&base);
+        until(&format!("the server's {path}"), START, async || {
+            if let Some(status) = self.exited() {
+                panic!("the server ended with {status} instead of starting");
+            }
+            anonymous.is_well(path).await.then_some(())
+        })
+        .await;
+        if self.client.is_none() {
+            self.client = Some(Client::program(&base, USER, PASSWORD).await);
+        }
+    }
+
+    /// Starts the process without waiting for anything.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn spawn(&mut self) {
+        assert!(self.process.is_none(), "it runs already");
+        let log = OpenOptions::new().create(true).append(true).open(self.log_file()).expect("a file for its messages");
+        let out = File::create(self.root.join("server.out")).expect("a file for its output");
+        let mut command = self.command();
+        command.current_dir(&self.root).env_clear();
+        for (name, value) in std::env::vars() {
+            if PASSED_ON.contains(&name.as_str()) || name.starts_with("UV_") {
+                command.env(name, value);
+            }
+        }
+        command
+            .env("BIND_ADDRESS", format!("127.0.0.1:{}", self.port))
+            .env("DATA_DIR", self.data_dir())
+            .env("PIPELINES_DIR", self.pipelines_dir())
+            .env("UV_CACHE_DIR", self.uv_cache_dir())
+            .env("FASTFLOW_INSTANCE", &self.instance)
+            .env("ADMIN_USERNAME", USER)
+            .env("ADMIN_PASSWORD", PASSWORD)
+            .env("LOG_LEVEL", "debug");
+        if let Some(schema) = &self.schema {
+            command.env("DATABASE_URL", schema.url());
+        }
+        command.envs(&self.options.env).stdin(Stdio::null()).stdout(out).stderr(log);
+        let process = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", place::server_binary().display()));
+        let _ = fs::write(self.root.join("server.pid"), process.id().to_string());
+        self.process = Some(process);
+    }
+
+    fn command(&self) -> Command {
+        let Some(size) = self.options.log_disk else {
+            let mut command = Command::new(place::server_binary());
+            command.arg("serve");
+            return command;
+        };
+        // Mounted for this process alone, so it goes with it and nobody has to clean up.
+        let logs = self.root.join("small-disk");
+        fs::create_dir_all(&logs).expect("a folder to mount at");
+        let script = r#"mount -t tmpfs -o "size=$1" none "$2" && LOGS_DIR=$2 exec "$0" serve"#;
+        let mut command = Command::new("unshare");
+        if !rustix::process::geteuid().is_root() {
+            command.arg("--map-root-user");
+        }
+        command.args(["--mount", "sh", "-c", script]).arg(place::server_binary()).arg(size).arg(logs);
+        command
+    }
+
+    /// Its end, if it has ended.
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        self.process.as_mut()?.try_wait().expect("its state can be asked for")
+    }
+
+    /// Kills it, as a power cut would.
+    pub fn kill9(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().expect("it can be killed");
+            process.wait().expect("it ends");
+        }
+    }
+
+    /// Asks it to end and waits. Returns how long that took.
+    ///
+    /// # Panics
+    /// When it does not end, or not well.
+    pub async fn terminate(&mut self) -> Duration {
+        let begin = Instant::now();
+        self.signal(Signal::TERM);
+        let status = until("the server's end", Duration::from_secs(30), async || self.exited()).await;
+        self.process = None;
+        assert!(status.success(), "the server ended with {status}");
+        begin.elapsed()
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("it takes signals");
+    }
+
+    /// Starts it again on the same data.
+    pub async fn restart(&mut self) {
+        self.kill9();
+        self.launch().await;
+    }
+
+    /// Lets the next start hold at a step of a run's life (see [`Self::held`]).
+    pub fn hold_at(&mut self, step: &str) {
+        let file = self.root.join("held");
+        let _ = fs::remove_file(&file);
+        self.options.env.insert("FASTFLOW_TEST_HOLD_AT".to_owned(), format!("{step}:{}", file.display()));
+    }
+
+    /// Lets the next start hold nowhere.
+    pub fn hold_nowhere(&mut self) {
+        self.options.env.remove("FASTFLOW_TEST_HOLD_AT");
+    }
+
+    /// Waits until a run was held at the step.
+    pub async fn held(&self) {
+        let file = self.root.join("held");
+        until("a run to reach the step", START, async || file.exists().then_some(())).await;
+    }
+
+    /// The admin's client.
+    ///
+    /// # Panics
+    /// When the server was never started.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        self.client.as_ref().expect("the server was started")
+    }
+
+    /// A client without credentials.
+    #[must_use]
+    pub fn anonymous(&self) -> Client {
+        Client::anonymous(&self.base())
+    }
+
+    /// Writes a pipeline.
+    pub fn pipeline(&self, name: &str, main_py: &str) -> Pipeline {
+        Pipeline::create(&self.pipelines_dir(), name, main_py)
+    }
+
+    /// Takes over a pipeline of `examples/`.
+    pub fn example(&self, name: &str) -> Pipeline {
+        Pipeline::example(&self.pipelines_dir(), name)
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn base(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Its name on containers.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// Its process id.
+    ///
+    /// # Panics
+    /// When it does not run.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        let process = self.process.as_ref().expect("it runs");
+        Pid::from_raw(process.id().try_into().expect("a process id")).expect("a process id")
+    }
+
+    /// `DATA_DIR`.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.root.join("data")
+    }
+
+    /// `PIPELINES_DIR`.
+    #[must_use]
+    pub fn pipelines_dir(&self) -> PathBuf {
+        self.root.join("pipelines")
+    }
+
+    /// `UV_CACHE_DIR`.
+    #[must_use]
+    pub fn uv_cache_dir(&self) -> PathBuf {
+        match &self.options.uv_cache {
+            UvCache::Shared => warm::cache(),
+            UvCache::Own => self.root.join("uv_cache"),
+            UvCache::At(folder) => folder.clone(),
+        }
+    }
+
+    /// Its folder, for whatever a story wants to leave there.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What it has said so far.
+    #[must_use]
+    pub fn messages(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.root.join("server.log")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let messages = self.messages();
+            // Polling fills the log; what it says of other things is wanted.
+            let lines: Vec<&str> = messages.lines().filter(|line| !line.contains(" method=GET ")).collect();
+            eprintln!("\nthe server's last messages:\n{}", lines[lines.len().saturating_sub(80)..].join("\n"));
+        }
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        docker::remove_all_of(&self.instance);
+        let _ = fs::remove_dir_all(&self.root);
+    }
+}

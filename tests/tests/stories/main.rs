@@ -1,0 +1,20 @@
+//! The stories: the product as a user meets it. One file per theme, one test per promise; each starts what it needs and
+//! leaves nothing behind. `scripts/test NAME` runs those whose name contains NAME.
+
+mod access;
+mod admission;
+mod browser;
+mod cancel;
+mod contract;
+mod crash_matrix;
+mod dependencies;
+mod docker_trouble;
+mod failures;
+mod isolation;
+mod logs;
+mod metrics;
+mod openapi;
+mod recovery;
+mod retries;
+mod shutdown;
+mod viewers;

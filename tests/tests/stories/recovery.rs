@@ -1,0 +1,150 @@
+//! The server dies while a run works.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use fastflow_shared::{Run, RunStatus};
+use fastflow_tests::options::Database;
+use fastflow_tests::wait::until;
+use fastflow_tests::{Options, Server, Viewer, docker};
+
+/// Numbered lines for some four seconds, quicker than a reader of a screen; then the time of the end.
+const PRINTS: &str = r"
+import os, sys, time
+for n in range(1, 4001):
+    print(f'line {n:05d}', file=sys.stderr if n % 7 == 0 else sys.stdout)
+    if n % 10 == 0:
+        time.sleep(0.01)
+print(f'ends at {time.time():.3f}')
+sys.exit(5)
+";
+
+fn expected() -> Vec<String> {
+    (1..=4000).map(|n| format!("line {n:05}")).collect()
+}
+
+/// Checks the log of [`PRINTS`]: every line once, each stream in order. Returns when the script says that it ended.
+fn check(log: &str) -> DateTime<Utc> {
+    let (last, lines) = log.lines().collect::<Vec<_>>().split_last().map(|(l, r)| (*l, r.to_vec())).expect("lines");
+    for wanted in [0, 1] {
+        let of_stream = |line: &&str| {
+            let number: usize = line[5..].parse().unwrap_or_else(|_| panic!("not a line of the script: {line:?}"));
+            usize::from(number.is_multiple_of(7)) == wanted
+        };
+        let found: Vec<&str> = lines.iter().copied().filter(of_stream).collect();
+        let expected = expected();
+        let expected: Vec<&str> = expected.iter().map(String::as_str).filter(of_stream).collect();
+        assert_eq!(found.len(), expected.len(), "lines of stream {wanted}");
+        assert!(found == expected, "stream {wanted} is not in order");
+    }
+    let seconds: f64 = last.strip_prefix("ends at ").expect("the last line").parse().expect("a time");
+    #[expect(clippy::cast_possible_truncation, reason = "a time of today in milliseconds")]
+    DateTime::from_timestamp_millis((seconds * 1000.0) as i64).expect("a time")
+}
+
+fn check_end(run: &Run, ended: DateTime<Utc>) {
+    assert_eq!((run.status, run.exit_code), (RunStatus::Failed, Some(5)), "{:?}", run.error_message);
+    let after = run.finished_at.expect("an end") - ended;
+    let fits = after > TimeDelta::milliseconds(-50) && after < TimeDelta::milliseconds(1500);
+    assert!(fits, "the end is told {after} after the script's own: it must be the container's");
+}
+
+async fn goes_on_after_kill_9(database: Database) {
+    let mut server = Server::start(Options::new().database(database).env("LOG_STREAM_RATE_LIMIT", "0")).await;
+    server.pipeline("prints", PRINTS);
+    let run = server.client().start("prints").await;
+    let mut viewer = Viewer::open(server.client(), &run.id).await;
+    viewer.see(800).await;
+    server.restart().await;
+    let seen = viewer.lines.len();
+    assert!(seen < 3900, "it was killed too late to show anything: {seen}");
+    viewer.reconnect().await;
+    viewer.watch().await;
+    let client = server.client();
+    let run = client.end_of(&run.id).await;
+    let log = client.log_text(&run.id).await;
+    check_end(&run, check(&log));
+    assert_eq!(viewer.text(), log, "a viewer that came back saw the same");
+    let stats = client.stats("prints").await;
+    assert_eq!((stats.total_runs, stats.failed_runs), (1, 1));
+    docker::all_gone(server.instance()).await;
+}
+
+#[tokio::test]
+async fn after_kill_9_a_run_goes_on_and_its_log_is_whole_on_sqlite() {
+    goes_on_after_kill_9(Database::Sqlite).await;
+}
+
+#[tokio::test]
+async fn after_kill_9_a_run_goes_on_and_its_log_is_whole_on_postgresql() {
+    goes_on_after_kill_9(Database::Postgres).await;
+}
+
+#[tokio::test]
+async fn a_run_that_ends_while_the_server_is_away_is_recorded_as_it_was() {
+    let mut server = Server::start(Options::new()).await;
+    server.pipeline("prints", PRINTS);
+    let run = server.client().start("prints").await;
+    server.client().log_when(&run.id, "line 00500").await;
+    let container = docker::container_of(&run.id).await.expect("it has a container");
+    server.kill9();
+    until("the script's end", Duration::from_secs(30), async || {
+        (docker::inspect(&container).await["State"]["Running"] == false).then_some(())
+    })
+    .await;
+    // Long enough that a wrong end time cannot look right.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    server.launch().await;
+    let run = server.client().end_of(&run.id).await;
+    check_end(&run, check(&server.client().log_text(&run.id).await));
+}
+
+#[tokio::test]
+async fn after_a_third_and_fourth_crash_the_log_is_still_whole() {
+    let mut server = Server::start(Options::new()).await;
+    server.pipeline("prints", PRINTS);
+    let run = server.client().start("prints").await;
+    for line in ["line 00200", "line 00900", "line 01600", "line 02300"] {
+        server.client().log_when(&run.id, line).await;
+        server.restart().await;
+    }
+    let run = server.client().end_of(&run.id).await;
+    check_end(&run, check(&server.client().log_text(&run.id).await));
+}
+
+#[tokio::test]
+async fn what_waited_in_the_queue_waits_on_in_the_same_order() {
+    let mut server = Server::start(Options::new().env("MAX_CONCURRENT_RUNS", "1")).await;
+    server.pipeline("nap", "import time; time.sleep(3)");
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(server.client().start("nap").await.id);
+    }
+    server.client().running(&ids[0]).await;
+    server.restart().await;
+    let client = server.client();
+    client.run_when(&ids[1], "to be next", Duration::from_secs(10), |run| run.queue_position == Some(1)).await;
+    assert_eq!(client.run(&ids[2]).await.queue_position, Some(2));
+    let mut ends = Vec::new();
+    for id in &ids {
+        let run = client.end_of(id).await;
+        assert_eq!(run.status, RunStatus::Success, "{:?}", run.error_message);
+        ends.push((run.started_at.expect("a start"), run.finished_at.expect("an end")));
+    }
+    assert!(ends[0].1 <= ends[1].0 && ends[1].1 <= ends[2].0, "{ends:?}");
+}
+
+#[tokio::test]
+async fn containers_of_others_are_never_touched() {
+    let mut server = Server::start(Options::new()).await;
+    let other = Server::start(Options::new()).await;
+    other.pipeline("nap", "import time; time.sleep(8); print('undisturbed')");
+    let run = other.client().start("nap").await;
+    other.client().running(&run.id).await;
+    let foreign = docker::docker(&["run", "-d", "--rm", "--network", "none", &docker::image(), "sleep", "60"]).await;
+    server.restart().await;
+    let run = other.client().end_of(&run.id).await;
+    assert_eq!(run.status, RunStatus::Success, "{:?}", run.error_message);
+    assert_eq!(docker::inspect(&foreign).await["State"]["Running"], true);
+    docker::docker(&["rm", "-f", &foreign]).await;
+}
