@@ -114,7 +114,7 @@ impl World {
     }
 
     /// The database is closed under everybody's feet, and another server finds it well again.
-    pub async fn reopendatabase(&mut self) {
+    pub async fn reopen_database(&mut self) {
         let _still = testing::still();
         let folder = self.database.as_ref().expect("a database of its own").path();
         self.store = Store::open(&store::Options::sqlite(folder.join("test.db"))).await.expect("SQLite opens");

@@ -153,7 +153,7 @@ async fn a_claim_is_stored_although_its_answer_got_lost() {
     let store = world.store.clone();
     let insert = async |run: &NewRun| {
         store.insert_run(run).await?;
-        Err(crate::store::StoreError::Unavailable { reason: "the answer got lost".to_owned(), source: None })
+        Err(store::StoreError::Unavailable { reason: "the answer got lost".to_owned(), source: None })
     };
     let run = server.launch_with("p", Trigger::Schedule, script_start("exit 0"), insert).await;
     let run = run.expect("it is there").expect("ours");

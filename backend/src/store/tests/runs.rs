@@ -130,8 +130,8 @@ async fn every_field_of_the_dto_goes_through_the_database() {
         assert_eq!(row.cancel_requested_by.as_deref(), Some("ada"));
         assert_eq!(row.spec.sealed_env, None, "an ended run keeps no secret");
         let shown: Run = row.into_run(Phase::Ended, Some(3), Millis(0));
-        let expected = json!({
-            "id": "0197-full", "pipeline_name": "Größe 'mit' \"allem\"; --", "status": "FAILED", "phase": "ended", "waits_for": null,
+        let mut expected = json!({
+            "id": "0197-full", "pipeline_name": "Größe 'mit' \"allem\"; --", "status": "FAILED", "phase": "ended",
             "trigger": "schedule", "triggered_by": "job 7", "attempt": 2, "max_attempts": 4,
             "retry_of": "0197-before", "retried_by": "0197-next", "not_before": "2023-11-14T22:13:25Z",
             "created_at": "2023-11-14T22:13:20.123Z", "started_at": "2023-11-14T22:13:26Z",
@@ -145,6 +145,8 @@ async fn every_field_of_the_dto_goes_through_the_database() {
             "cpu_peak_percent": 199.5, "cpu_average_percent": 50.0, "ram_peak_mb": 512.25, "ram_average_mb": 100.125,
             "soft_limit_exceeded": true, "cpu_throttled": true
         });
+        // On its own: the macro's recursion ends just before it.
+        expected["waits_for"] = Value::Null;
         let shown: Value = serde_json::to_value(shown).expect("serialises");
         assert_eq!(shown, expected);
     })
