@@ -36,7 +36,7 @@ async fn in_the_queue_it_ends_at_once_and_others_move_up() {
     let second = client.run_when(&second.id, "to end", Duration::from_secs(2), |run| run.status.is_final()).await;
     is_cancelled(&second);
     assert!(second.started_at.is_none() && second.exit_code.is_none());
-    assert_eq!(client.run(&third.id).await.queue_position, Some(1));
+    client.run_when(&third.id, "to move up", Duration::from_secs(5), |run| run.queue_position == Some(1)).await;
     cancel(client, &first.id).await;
     cancel(client, &third.id).await;
     is_cancelled(&client.end_of(&first.id).await);

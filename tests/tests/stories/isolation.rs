@@ -82,6 +82,7 @@ async fn a_pipeline_cannot_change_anything_but_its_own_view() {
     assert_eq!(picture(&repository), before.0, "the repository is as it was");
     assert_eq!(picture(&uv), before.1, "cache and environments are as they were");
     assert!(client.log_text(&client.run_well("victim").await.id).await.contains("unharmed"));
+    client.idle().await;
     let scratch: Vec<_> = fs::read_dir(server.data_dir()).expect("there").flatten().map(|e| e.path()).collect();
     for folder in scratch.iter().filter(|path| path.ends_with("scratch")) {
         assert_eq!(fs::read_dir(folder).expect("there").count(), 0, "views vanish with their runs");
