@@ -84,7 +84,7 @@ fn read_changes(folder: &Path) -> Result<BTreeSet<String>, GitError> {
         _ => return Ok(BTreeSet::new()),
     };
     let mut options = git2::StatusOptions::new();
-    options.include_untracked(true).recurse_untracked_dirs(false).include_ignored(false);
+    options.include_untracked(true).recurse_untracked_dirs(true).include_ignored(false);
     if !inside.as_os_str().is_empty() {
         options.pathspec(&inside).disable_pathspec_match(true);
     }

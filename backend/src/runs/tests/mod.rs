@@ -87,6 +87,9 @@ impl Clock for TokioClock {
     }
 }
 
+/// A key of 32 zero bytes, as Fernet writes keys.
+const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
 impl World {
     /// A world on SQLite with one pipeline `p`.
     pub async fn new() -> Self {
@@ -104,7 +107,7 @@ impl World {
             docker: FakeDocker::at(wall),
             store,
             clock: Arc::new(TokioClock(Instant::now())),
-            keyring: Arc::new(Keyring::parse(&fernet::Fernet::generate_key(), "test").expect("a key")),
+            keyring: Arc::new(Keyring::parse(KEY, "test").expect("a key")),
             folder: tempfile::tempdir().expect("a temporary folder"),
             database: None,
             _paused: paused,
