@@ -65,7 +65,9 @@ pub type Result<T> = std::result::Result<T, EngineError>;
 /// after the end ask [`Engine::wait`] or [`Engine::inspect`] what happened. Polling it after the end is harmless.
 ///
 /// Whoever holds this stream must read it. Docker's attach has back-pressure: an unread stream blocks first the program's
-/// writes, then `signal` and `wait` as well. Drop the stream to lift the block.
+/// writes and then, when the program has ended, nearly every other call about this container, `wait`, `signal`, `pause`,
+/// `inspect` and `stored_log` among them. So never await one of those without reading beside it. Dropping the stream lifts
+/// the block.
 pub type OutputStream = Pin<Box<dyn Stream<Item = Result<Frame>> + Send>>;
 
 /// Docker's own log of a container, oldest first; ends at what was logged when the call was made.

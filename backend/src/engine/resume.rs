@@ -10,6 +10,7 @@
 //!
 //! Where a machine cannot freeze, the log is read again and again until the container ends: exact as well, only later.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
 
 use self::cursor::Cursor;
+use super::stream::beside;
 use super::{ContainerId, Engine, EngineError, Frame, OutputStream, Result, Source, Status};
 
 mod cursor;
@@ -82,10 +84,10 @@ async fn begin(engine: Arc<dyn Engine>, id: ContainerId, have: Position) -> Resu
         Err(EngineError::NotRunning { .. }) => return stored_only(engine, id, &have).await,
         Err(error) => return Err(error),
     };
+    let mut seam = Seam { live, lines: [Line::Unknown, Line::Unknown], kept: VecDeque::new() };
     // All that can be read while the program still runs is read now, to freeze it for as short as can be.
-    let (mut cursor, gaps) = Cursor::open(&*engine, &id, &have).await?;
-    let mut seam = Seam { live, lines: [Line::Unknown, Line::Unknown] };
-    match engine.pause(&id).await {
+    let (mut cursor, gaps) = seam.absorbing(Cursor::open(&*engine, &id, &have)).await?;
+    match seam.absorbing(engine.pause(&id)).await {
         Ok(()) => {}
         Err(EngineError::NotRunning { .. } | EngineError::Unsupported { .. }) => {
             drop(seam);
@@ -93,14 +95,15 @@ async fn begin(engine: Arc<dyn Engine>, id: ContainerId, have: Position) -> Resu
         }
         Err(error) => return Err(error),
     }
-    let still = async {
-        seam.fall_silent().await?;
+    seam.fall_silent().await;
+    let still = seam.absorbing(async {
         cursor.settle(&*engine, &id, SILENCE).await?;
         let state = engine.inspect(&id).await?;
         Ok::<bool, EngineError>(state.is_some_and(|state| state.status == Status::Paused))
-    };
+    });
     let still = still.await;
-    thaw(&*engine, &id).await?;
+    // What comes from now on is not in what was read of the log.
+    seam.keeping(thaw(&*engine, &id)).await?;
     if !still? {
         // A signal thawed it in between, so it will end soon; where the log and the attach meet is not certain any more.
         drop(seam);
@@ -151,21 +154,47 @@ enum Line {
 struct Seam {
     live: OutputStream,
     lines: [Line; 2],
+    /// What came after that and was not handed on yet.
+    kept: VecDeque<Result<Frame>>,
 }
 
 impl Seam {
-    /// Reads what was on its way. All complete lines of it are in the log, so only the unfinished ones are kept.
-    async fn fall_silent(&mut self) -> Result<()> {
+    /// Works while the program runs or stands still. What it says meanwhile comes into the log before that is read for the
+    /// last time, so only the unfinished lines are remembered.
+    async fn absorbing<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let lines = &mut self.lines;
+        beside(&mut self.live, |frame| absorb(lines, frame), work).await
+    }
+
+    /// Works while the program goes on, whose output is kept.
+    async fn keeping<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let kept = &mut self.kept;
+        beside(&mut self.live, |frame| kept.push_back(frame), work).await
+    }
+
+    /// Reads what was on its way when the program was frozen.
+    async fn fall_silent(&mut self) {
         while let Ok(Some(frame)) = tokio::time::timeout(SILENCE, self.live.next()).await {
-            let Frame { source, bytes } = frame?;
-            let line = &mut self.lines[source as usize];
-            match (memchr::memrchr(b'\n', &bytes), &mut *line) {
-                (Some(newline), _) => *line = Line::Begun(BytesMut::from(&bytes[newline + 1..])),
-                (None, Line::Begun(begun)) => begun.extend_from_slice(&bytes),
-                (None, Line::Unknown) => {}
-            }
+            absorb(&mut self.lines, frame);
         }
-        Ok(())
+    }
+
+    async fn next(&mut self) -> Option<Result<Frame>> {
+        match self.kept.pop_front() {
+            Some(frame) => Some(frame),
+            None => self.live.next().await,
+        }
+    }
+}
+
+fn absorb(lines: &mut [Line; 2], frame: Result<Frame>) {
+    // A broken connection shows again when the stream is read on: it has ended then, and the container has not.
+    let Ok(Frame { source, bytes }) = frame else { return };
+    let line = &mut lines[source as usize];
+    match (memchr::memrchr(b'\n', &bytes), &mut *line) {
+        (Some(newline), _) => *line = Line::Begun(BytesMut::from(&bytes[newline + 1..])),
+        (None, Line::Begun(begun)) => begun.extend_from_slice(&bytes),
+        (None, Line::Unknown) => {}
     }
 }
 
@@ -189,7 +218,7 @@ impl Relay {
             // A reader that has gone must not keep the attach open: unread, it would block the container.
             let frame = tokio::select! {
                 () = self.sender.closed() => return None,
-                frame = seam.live.next() => frame,
+                frame = seam.next() => frame,
             };
             let Frame { source, bytes } = match frame {
                 Some(Ok(frame)) => frame,
@@ -199,7 +228,7 @@ impl Relay {
             if matches!(seam.lines[source as usize], Line::Begun(_)) {
                 self.frame(source, bytes).await?;
             } else if let Some(newline) = memchr::memchr(b'\n', &bytes) {
-                match cursor.line(&*self.engine, &self.id, source, ASK_EVERY, ASK_TIMES).await {
+                match seam.keeping(cursor.line(&*self.engine, &self.id, source, ASK_EVERY, ASK_TIMES)).await {
                     Ok(line) => self.frame(source, line).await?,
                     Err(error) => return self.fail(error).await,
                 }

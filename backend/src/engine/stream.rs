@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use futures_util::StreamExt;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::launcher::{self, Job};
@@ -89,4 +90,23 @@ pub enum Signal {
     Terminate,
     /// SIGKILL: end.
     Kill,
+}
+
+/// Does `work` and reads on meanwhile; `take` gets what comes.
+///
+/// When a program has ended, Docker waits for whoever is attached to take the rest of its output, and holds the container's
+/// lock until then. Who is attached and asks Docker for anything else without reading may wait for itself.
+pub(super) async fn beside<T>(
+    output: &mut OutputStream,
+    mut take: impl FnMut(Result<Frame>),
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            Some(frame) = output.next() => take(frame),
+        }
+    }
 }

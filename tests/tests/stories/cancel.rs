@@ -104,7 +104,7 @@ async fn a_cancel_that_races_with_the_end_never_leaves_a_run_between() {
     let client = server.client();
     server.pipeline("brief", "import time; time.sleep(0.2)");
     let (mut cancelled, mut done) = (0, 0);
-    for round in 0..5_u32 {
+    for round in 0..25_u32 {
         let one = |n: u32| async move {
             let run = client.start("brief").await;
             client.running(&run.id).await;
@@ -123,7 +123,7 @@ async fn a_cancel_that_races_with_the_end_never_leaves_a_run_between() {
         }
     }
     let stats = client.stats("brief").await;
-    assert_eq!((stats.total_runs, stats.successful_runs, stats.failed_runs), (40, done, cancelled));
+    assert_eq!((stats.total_runs, stats.successful_runs, stats.failed_runs), (200, done, cancelled));
     client.idle().await;
     docker::all_gone(server.instance()).await;
 }

@@ -40,9 +40,9 @@ impl Journal {
         }
     }
 
-    /// Reads until the stdout of the journal ends like that.
+    /// Reads until that has come on stdout.
     async fn read_until(&mut self, output: &mut OutputStream, end: &str) {
-        while !self.stdout.ends_with(end.as_bytes()) {
+        while memchr::memmem::find(&self.stdout, end.as_bytes()).is_none() {
             let frame = tokio::time::timeout(Duration::from_secs(60), output.next()).await;
             self.write(frame.unwrap_or_else(|_| panic!("waiting for {end:?}")).expect("more output"));
         }

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use futures_util::{Stream, StreamExt};
 use tokio::io::AsyncWriteExt;
 
+use super::super::stream::beside;
 use super::super::{
     Attachment, ContainerId, EngineError, Frame, JobInput, OutputStream, Result, Source, StoredFrame, StoredLogStream,
     launcher,
@@ -45,11 +46,15 @@ impl DockerEngine {
         let attach = self.client.call("attach", self.options.deadline, |docker| async move {
             docker.attach_container(name.as_str(), Some(query)).await
         });
-        let output = attach.await?.output;
+        let mut output = self.frames(attach.await?.output);
         // Docker attaches to an ended container without a word, and then the stream never ends. Asked afterwards, the
         // answer is certain: whatever ends later closes the stream.
-        match self.state(id).await? {
-            Some(state) if state.status.is_running() => Ok(self.frames(output)),
+        let mut first = Vec::new();
+        let state = beside(&mut output, |frame| first.push(frame), self.state(id)).await?;
+        match state {
+            Some(state) if state.status.is_running() => {
+                Ok(Box::pin(futures_util::stream::iter(first).chain(output).fuse()))
+            }
             Some(_) => Err(EngineError::NotRunning { what: format!("container {id}") }),
             None => Err(EngineError::NotFound { what: format!("container {id}") }),
         }
