@@ -120,6 +120,7 @@ async fn spa(server: &Server) -> (usize, usize) {
         quoted.filter(|text| [".js", ".wasm", ".css"].iter().any(|end| text.ends_with(end))).collect();
     files.sort_unstable();
     files.dedup();
+    assert!(!files.is_empty(), "the server was built without its pages: `make web`, then build it again");
     let mut bytes = get("/").await.body.len();
     for file in &files {
         bytes += get(file).await.body.len();
