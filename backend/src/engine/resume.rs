@@ -30,6 +30,8 @@ const SILENCE: Duration = Duration::from_millis(100);
 const ASK_EVERY: Duration = Duration::from_millis(250);
 /// How often, before it is given up.
 const ASK_TIMES: u32 = 40;
+/// How often a container is frozen before the log alone has to do.
+const FREEZE_TIMES: u32 = 3;
 /// Frames that wait for a slow reader, before the container does.
 const AHEAD: usize = 64;
 
@@ -75,43 +77,66 @@ pub async fn resume(engine: Arc<dyn Engine>, id: &ContainerId, have: Position) -
 }
 
 async fn begin(engine: Arc<dyn Engine>, id: ContainerId, have: Position) -> Result<Resumed> {
-    match engine.unpause(&id).await {
-        Ok(()) | Err(EngineError::NotRunning { .. } | EngineError::Unsupported { .. }) => {}
-        Err(error) => return Err(error),
+    for _ in 0..FREEZE_TIMES {
+        // A server that died in the middle of this left it frozen, and nobody can attach to it then.
+        match engine.unpause(&id).await {
+            Ok(()) | Err(EngineError::NotRunning { .. } | EngineError::Unsupported { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        match frozen(&engine, &id, &have).await? {
+            Attempt::Joined(joined, gaps) => {
+                let (cursor, seam) = *joined;
+                let (sender, receiver) = mpsc::channel(AHEAD);
+                tokio::spawn(async move { Relay { engine, id, sender }.everything(cursor, seam).await });
+                return Ok(Resumed { output: received(receiver), gaps });
+            }
+            Attempt::Disturbed => {}
+            Attempt::Impossible => break,
+        }
     }
-    let live = match engine.reattach(&id).await {
+    stored_only(engine, id, &have).await
+}
+
+/// What came of freezing a container.
+enum Attempt {
+    /// The log ends exactly where the attach goes on.
+    Joined(Box<(Cursor, Seam)>, Vec<Source>),
+    /// Something moved: a signal of somebody else's has thawed it, or output was under way for very long.
+    Disturbed,
+    /// It has ended, or this machine cannot freeze.
+    Impossible,
+}
+
+async fn frozen(engine: &Arc<dyn Engine>, id: &ContainerId, have: &Position) -> Result<Attempt> {
+    let live = match engine.reattach(id).await {
         Ok(live) => live,
-        Err(EngineError::NotRunning { .. }) => return stored_only(engine, id, &have).await,
+        Err(EngineError::NotRunning { .. }) => return Ok(Attempt::Impossible),
         Err(error) => return Err(error),
     };
     let mut seam = Seam { live, lines: [Line::Unknown, Line::Unknown], kept: VecDeque::new() };
     // All that can be read while the program still runs is read now, to freeze it for as short as can be.
-    let (mut cursor, gaps) = seam.absorbing(Cursor::open(&*engine, &id, &have)).await?;
-    match seam.absorbing(engine.pause(&id)).await {
+    let (mut cursor, gaps) = seam.absorbing(Cursor::open(&**engine, id, have)).await?;
+    match seam.absorbing(engine.pause(id)).await {
         Ok(()) => {}
-        Err(EngineError::NotRunning { .. } | EngineError::Unsupported { .. }) => {
+        Err(EngineError::NotRunning { .. } | EngineError::Unsupported { .. }) => return Ok(Attempt::Impossible),
+        Err(error) => {
+            // The answer may have got lost and the container be frozen all the same.
             drop(seam);
-            return stored_only(engine, id, &have).await;
+            thaw(&**engine, id).await?;
+            return Err(error);
         }
-        Err(error) => return Err(error),
     }
     seam.fall_silent().await;
-    let still = seam.absorbing(async {
-        cursor.settle(&*engine, &id, SILENCE).await?;
-        let state = engine.inspect(&id).await?;
-        Ok::<bool, EngineError>(state.is_some_and(|state| state.status == Status::Paused))
+    let settled = seam.keeping(async {
+        cursor.settle(&**engine, id, SILENCE).await?;
+        engine.inspect(id).await
     });
-    let still = still.await;
-    // What comes from now on is not in what was read of the log.
-    seam.keeping(thaw(&*engine, &id)).await?;
-    if !still? {
-        // A signal thawed it in between, so it will end soon; where the log and the attach meet is not certain any more.
-        drop(seam);
-        return stored_only(engine, id, &have).await;
-    }
-    let (sender, receiver) = mpsc::channel(AHEAD);
-    tokio::spawn(async move { Relay { engine, id, sender }.everything(cursor, seam).await });
-    Ok(Resumed { output: received(receiver), gaps })
+    let settled = settled.await;
+    // Whatever came after the silence may be in the log and may not be: nothing may have come.
+    let still = seam.kept.is_empty();
+    seam.keeping(thaw(&**engine, id)).await?;
+    let frozen = settled?.is_some_and(|state| state.status == Status::Paused);
+    Ok(if still && frozen { Attempt::Joined(Box::new((cursor, seam)), gaps) } else { Attempt::Disturbed })
 }
 
 /// The output of a container that has ended, or cannot be frozen: all from the log.
@@ -159,14 +184,14 @@ struct Seam {
 }
 
 impl Seam {
-    /// Works while the program runs or stands still. What it says meanwhile comes into the log before that is read for the
-    /// last time, so only the unfinished lines are remembered.
+    /// Works while the program runs. What it says meanwhile comes into the log before that is read for the last time, so
+    /// only the unfinished lines are remembered.
     async fn absorbing<T>(&mut self, work: impl Future<Output = T>) -> T {
         let lines = &mut self.lines;
         beside(&mut self.live, |frame| absorb(lines, frame), work).await
     }
 
-    /// Works while the program goes on, whose output is kept.
+    /// Works while output is kept.
     async fn keeping<T>(&mut self, work: impl Future<Output = T>) -> T {
         let kept = &mut self.kept;
         beside(&mut self.live, |frame| kept.push_back(frame), work).await
