@@ -12,11 +12,21 @@ pub fn repository() -> &'static Path {
 
 /// Folder of what the stories write: below cargo's target folder, so that it is on the disk of the build and not in memory,
 /// and links between uv's cache and environments work.
+///
+/// # Panics
+/// When this program does not lie where cargo puts programs.
 #[must_use]
 pub fn scratch() -> PathBuf {
     let program = env::current_exe().expect("this program has a path");
-    let target = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
-    target.expect("this program lies in cargo's target folder").join("tmp/stories")
+    target_of(&program).expect("this program lies in cargo's target folder").join("tmp/stories")
+}
+
+/// Cargo's target folder, from the path of a program in it: `TARGET/PROFILE/NAME` or, for tests, `TARGET/PROFILE/deps/NAME`.
+/// The tag file for backup programs is no sign of it: cargo writes one only into a folder that it made itself.
+fn target_of(program: &Path) -> Option<&Path> {
+    let folder = program.parent()?;
+    let profile = if folder.ends_with("deps") { folder.parent()? } else { folder };
+    profile.parent()
 }
 
 /// Where screenshots go.
@@ -70,5 +80,16 @@ pub fn free_port() -> u16 {
         if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_target_folder_is_found_for_programs_and_for_tests() {
+        assert_eq!(target_of(Path::new("/a/target/release/bench")), Some(Path::new("/a/target")));
+        assert_eq!(target_of(Path::new("/a/target/debug/deps/stories-1f")), Some(Path::new("/a/target")));
     }
 }
