@@ -109,16 +109,19 @@ impl Runs {
 
     /// Whether a container without an unfinished row may still be needed by somebody in this process.
     fn is_in_use(&self, container: &ContainerSummary) -> bool {
-        let Inner { live, rooms, .. } = &*self.inner;
+        let Inner { rooms, .. } = &*self.inner;
         match container.kind {
             Some(Kind::Preparation) => rooms.environments.is_using(&container.name),
             // Its driver removes it in a moment.
-            _ => container
-                .run_id
-                .as_deref()
-                .and_then(|run| parse_id(run).ok())
-                .is_some_and(|run| live.get(run).is_some()),
+            _ => container.run_id.as_deref().and_then(|run| parse_id(run).ok()).is_some_and(|run| self.is_held(run)),
         }
+    }
+
+    /// Whether somebody in this process drives this run, or a container waits under its id. In this order and twice,
+    /// because a start takes the id from the one to the other.
+    fn is_held(&self, run: crate::journal::RunId) -> bool {
+        let Inner { live, warm, .. } = &*self.inner;
+        live.get(run).is_some() || warm.has(run) || live.get(run).is_some()
     }
 
     async fn take_up(
@@ -214,7 +217,7 @@ impl Runs {
         let mut removed = 0;
         for run in found {
             // When we shut down, containers work on in folders whose runs nobody drives any more.
-            let in_use = known.contains(&run.to_string()) || self.inner.live.get(run).is_some();
+            let in_use = known.contains(&run.to_string()) || self.is_held(run);
             if !in_use && !self.is_closing() {
                 self.remove_workspace(run).await;
                 removed += 1;
@@ -241,7 +244,8 @@ impl Driver {
                 Err(error) => tracing::warn!(%run, %error, "run {run} waits for the next recovery: {error}"),
             };
         }
-        let started_at = state.started_at.map(Millis::from);
+        let warm = self.row.warm_at.is_some();
+        let started_at = self.row.warm_at.or(state.started_at.map(Millis::from));
         let facts = Facts { container_id: Some(state.id.as_str().to_owned()), started_at, ..Facts::default() };
         let events: &[Event] = match self.row.status {
             RunStatus::Pending => &[Event::Started],
@@ -257,7 +261,7 @@ impl Driver {
         match super::finish::open_log(&rooms.journal, run).await {
             Ok(writer) => {
                 let tap = Tap::new(writer, rooms.clock.clone());
-                self.follow_to_the_end(Begun { container: state.id, output: None, tap, started_at }).await;
+                self.follow_to_the_end(Begun { container: state.id, output: None, tap, started_at, warm }).await;
             }
             // Without its log the run cannot be followed; the next pass tries again.
             Err(error) => tracing::error!(%run, %error, "the log of run {run} cannot be opened: {error}"),
