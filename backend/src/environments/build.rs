@@ -98,8 +98,13 @@ impl Worker<'_> {
         let (code, output) = result?;
         match code {
             0 => return Ok(()),
-            // uv itself ends with 1 or 2.
-            126 | 127 => return Err(EnvironmentError::Worker { code, reason: last_line(&output) }),
+            // The shell's, or the init's when there is no shell; uv itself ends with 1 or 2.
+            126 | 127 => {
+                let reason = last_line(&output);
+                // dash says 127 also of what it finds and may not execute.
+                let code = if reason.contains("Permission denied") { 126 } else { code };
+                return Err(EnvironmentError::Worker { code, reason });
+            }
             _ => {}
         }
         Err(EnvironmentError::Dependency { summary: summary(&output, code), output })

@@ -80,7 +80,9 @@ pub enum EnvironmentError {
         output: String,
     },
     /// The worker image lacks what a preparation needs: a shell, uv, or Python.
-    #[error("the worker image cannot prepare environments (exit code {code}: {reason}); WORKER_BASE_IMAGE must name an image with /bin/sh, uv and Python")]
+    #[error(
+        "the worker image cannot prepare environments (exit code {code}: {reason}); WORKER_BASE_IMAGE must name an image with /bin/sh, uv and Python"
+    )]
     Worker {
         /// 126: something may not be executed; 127: something is not there.
         code: i64,

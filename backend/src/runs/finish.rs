@@ -26,7 +26,8 @@ const RECORD_PAUSE: Duration = Duration::from_secs(1);
 const MAX_RECORD_PAUSE: Duration = Duration::from_secs(15);
 
 /// Added to the message of a failure whose log could not be opened.
-const NO_LOG: &str = " Its log could not be opened since the server came back, so it ends early; check LOGS_DIR and its disk.";
+const NO_LOG: &str =
+    " Its log could not be opened since the server came back, so it ends early; check LOGS_DIR and its disk.";
 
 /// The outcome of a run that was stopped before it had a container.
 pub(super) fn stopped(reason: StopReason) -> Outcome {

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use fastflow_shared::{ErrorType, Readiness, Run, RunStatus, routes};
+use fastflow_shared::{ErrorType, Readiness, Run, RunStatus, WaitsFor, routes};
 use fastflow_tests::daemon::Daemon;
 use fastflow_tests::options::UvCache;
 use fastflow_tests::proxy::{Door, Proxy};
@@ -55,7 +55,7 @@ async fn when_docker_comes_back_starts_work_and_a_running_script_was_not_disturb
     symlink("/var/run/docker.sock", &link).expect("a link");
     let run = until("a start to be accepted", Duration::from_secs(20), async || {
         let answer = client.try_start("nap").await;
-        (answer.status == 201).then(|| answer.json::<fastflow_shared::Run>())
+        (answer.status == 201).then(|| answer.json::<Run>())
     })
     .await;
     client.log_when(&run.id, "5\n").await;
@@ -128,7 +128,8 @@ async fn a_run_ends_truly_with_its_daemon_that_takes_containers_along() {
     let (run, log) = through_a_restart_of_the_daemon(false).await;
     assert_eq!((run.status, run.error_type), (RunStatus::Failed, Some(ErrorType::ExitCode)), "{:?}", run.error_message);
     assert!(matches!(run.exit_code, Some(137 | 143)), "{:?}", run.exit_code);
-    let script: String = log.lines().filter(|line| !line.starts_with("[fastflow] ")).map(|l| format!("{l}\n")).collect();
+    let script: String =
+        log.lines().filter(|line| !line.starts_with("[fastflow] ")).map(|l| format!("{l}\n")).collect();
     let lines = script.lines().count();
     assert!((10..100).contains(&lines) && script == numbers(lines), "{log}");
 }
@@ -175,7 +176,7 @@ async fn a_docker_that_hangs_holds_up_neither_the_server_nor_for_ever_a_run() {
     let begin = Instant::now();
     let readiness = until_ready(client, 503).await;
     let detail = &readiness.checks.iter().find(|check| check.name == "docker").expect("the check").detail;
-    assert!(detail.contains("no answer within"), "{detail}");
+    assert!(detail.contains("not answer within"), "{detail}");
     let refused = client.try_start("counts").await;
     let _ = refused.problem(503, "docker_unavailable");
     assert!(begin.elapsed() < Duration::from_secs(20), "a deadline holds: {:?}", begin.elapsed());
@@ -194,4 +195,23 @@ async fn a_docker_that_hangs_holds_up_neither_the_server_nor_for_ever_a_run() {
     assert!((9.0..14.0).contains(&lasted), "its own end, not when we heard of it: {lasted}");
     until_ready(client, 200).await;
     client.run_well("counts").await;
+}
+
+#[tokio::test]
+async fn a_start_waits_for_a_docker_that_goes_away_in_the_middle_of_it() {
+    let (server, docker) = behind_a_door().await;
+    let client = server.client();
+    server.pipeline("hello", "print('hello')");
+    // Slow first, so that the start is accepted and far from its container.
+    docker.set(Door::Slow(Duration::from_millis(200)));
+    let run = client.start("hello").await;
+    docker.set(Door::Shut);
+    let what = "to say that it waits for Docker";
+    client.run_when(&run.id, what, Duration::from_secs(30), |run| run.waits_for == Some(WaitsFor::Docker)).await;
+    docker.set(Door::Open);
+    let run = client.end_of(&run.id).await;
+    assert_eq!(run.status, RunStatus::Success, "{:?}", run.error_message);
+    assert_eq!(client.log_text(&run.id).await, "hello\n");
+    client.idle().await;
+    fastflow_tests::docker::all_gone(server.instance()).await;
 }
