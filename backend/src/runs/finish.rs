@@ -64,7 +64,8 @@ impl Driver {
         }
         let decide = |stop: Option<StopReason>| stop.map_or_else(|| outcome.clone(), stopped);
         let times = (None, rooms.clock.now());
-        let Some(outcome) = self.record_outcome(decide, event, times).await else { return };
+        let measured = log.as_ref().map(|tap| measured(&Usage::default(), tap.writer.published()));
+        let Some(outcome) = self.record_outcome(decide, event, times, measured).await else { return };
         if let Some(tap) = log {
             self.close_log(tap, Some(&outcome), &Usage::default()).await;
         }
@@ -145,7 +146,8 @@ impl Driver {
             let outcome = decide(stop);
             if has_log { outcome } else { without_log(outcome) }
         };
-        let Some(outcome) = self.record_outcome(decide, Outcome::event, times).await else {
+        let measured = tap.as_ref().map(|tap| measured(usage, tap.writer.published()));
+        let Some(outcome) = self.record_outcome(decide, Outcome::event, times, measured).await else {
             // We shut down and the database is away: the container keeps the truth for the next server.
             if let Some(tap) = tap {
                 tap.writer.detach().await;
@@ -166,11 +168,14 @@ impl Driver {
 
     /// Ends the log, with the reason of a failure when the script could not give it.
     async fn close_log(&self, mut tap: Tap, reason: Option<&Outcome>, usage: &Usage) {
+        let recorded = tap.writer.published();
         if let Some(failure) = reason.and_then(|outcome| outcome.failure.as_ref()) {
             tap.mark(&failure.message).await;
         }
         let finished = tap.writer.finish().await;
-        self.store_usage(usage, finished.len).await;
+        if finished.len != recorded {
+            self.store_usage(usage, finished.len).await;
+        }
     }
 
     /// Tells everybody, and lets the next attempt wait for its time.
@@ -208,6 +213,7 @@ impl Driver {
         decide: impl Fn(Option<StopReason>) -> Outcome,
         event: fn(&Outcome) -> Event,
         times: Times,
+        measured: Option<Measured>,
     ) -> Option<Outcome> {
         let rooms = &self.runs.inner.rooms;
         let mut pause = RECORD_PAUSE;
@@ -232,7 +238,7 @@ impl Driver {
                 run_id: &self.row.spec.id,
                 expected: &[current],
                 events: &path,
-                facts: facts(&outcome, times),
+                facts: Facts { measured, ..facts(&outcome, times) },
                 knows_stop: stop.is_some(),
                 now: rooms.clock.now(),
             };
@@ -307,16 +313,7 @@ impl Driver {
     }
 
     pub(super) async fn store_usage(&self, usage: &Usage, log_bytes: u64) {
-        let seen = |value: f64| (usage.samples > 0).then_some(value);
-        let measured = Measured {
-            log_bytes: i64::try_from(log_bytes).ok(),
-            cpu_peak_percent: seen(usage.cpu_peak),
-            cpu_average_percent: seen(usage.cpu_average),
-            ram_peak_mb: seen(usage.ram_peak),
-            ram_average_mb: seen(usage.ram_average),
-            soft_limit_exceeded: usage.soft_exceeded,
-            cpu_throttled: usage.throttled,
-        };
+        let measured = measured(usage, log_bytes);
         if let Err(error) = self.runs.inner.rooms.store.set_measured(&self.row.spec.id, &measured).await {
             tracing::warn!(run = %self.live.run, %error, "the usage of the run could not be stored: {error}");
         }
@@ -367,6 +364,19 @@ fn without_log(mut outcome: Outcome) -> Outcome {
     outcome
 }
 
+fn measured(usage: &Usage, log_bytes: u64) -> Measured {
+    let seen = |value: f64| (usage.samples > 0).then_some(value);
+    Measured {
+        log_bytes: i64::try_from(log_bytes).ok(),
+        cpu_peak_percent: seen(usage.cpu_peak),
+        cpu_average_percent: seen(usage.cpu_average),
+        ram_peak_mb: seen(usage.ram_peak),
+        ram_average_mb: seen(usage.ram_average),
+        soft_limit_exceeded: usage.soft_exceeded,
+        cpu_throttled: usage.throttled,
+    }
+}
+
 /// When it started, if that was not recorded before, and when it ended.
 type Times = (Option<Millis>, Millis);
 
@@ -379,6 +389,7 @@ fn facts(outcome: &Outcome, (started_at, finished_at): Times) -> Facts {
         exit_code: outcome.exit_code,
         error_type: failure.map(|failure| failure.kind),
         error_message: failure.map(|failure| failure.message.clone()),
+        measured: None,
     }
 }
 
