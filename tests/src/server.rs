@@ -244,6 +244,15 @@ impl Server {
         &self.instance
     }
 
+    /// The address of its PostgreSQL schema.
+    ///
+    /// # Panics
+    /// When it works with SQLite.
+    #[must_use]
+    pub fn postgres_url(&self) -> String {
+        self.schema.as_ref().expect("a server on PostgreSQL").url()
+    }
+
     /// Its process id.
     ///
     /// # Panics

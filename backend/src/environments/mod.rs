@@ -79,6 +79,16 @@ pub enum EnvironmentError {
         /// Everything that uv printed (its end, if it was long).
         output: String,
     },
+    /// The worker image lacks what a preparation needs: a shell, uv, or Python.
+    #[error(
+        "the worker image cannot prepare environments (exit code {code}: {reason}); WORKER_BASE_IMAGE must name an image with /bin/sh, uv and Python"
+    )]
+    Worker {
+        /// 126: something may not be executed; 127: something is not there.
+        code: i64,
+        /// The shell's words.
+        reason: String,
+    },
     /// It took too long.
     #[error("preparing the dependencies took longer than {seconds} s")]
     Deadline {

@@ -304,6 +304,10 @@ pub(super) fn docker(error: &EngineError) -> NotStarted {
 fn environment_failure(error: &EnvironmentError) -> NotStarted {
     match error {
         EnvironmentError::Engine(error) => docker(error),
+        EnvironmentError::Worker { code, .. } => {
+            let kind = if *code == 126 { ErrorType::NotExecutable } else { ErrorType::NotFound };
+            NotStarted::failed(kind, format!("{error}."))
+        }
         EnvironmentError::Dependency { summary, output } => NotStarted::Failed(
             Outcome::failed(
                 ErrorType::Dependency,
