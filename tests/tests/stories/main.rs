@@ -18,3 +18,4 @@ mod recovery;
 mod retries;
 mod shutdown;
 mod viewers;
+mod web_budget;
