@@ -19,3 +19,4 @@ mod recovery;
 mod retries;
 mod shutdown;
 mod viewers;
+mod web_budget;
