@@ -6,6 +6,7 @@
 //! | `pipelines` | pipelines written by the story, or taken from `examples/` |
 //! | `client`, `sse`, `viewer` | HTTP as a program speaks it; event streams; somebody who watches a log |
 //! | `docker`, `postgres`, `browser` | what stands around the server |
+//! | `git`, `http` | repositories and who serves them |
 //! | `place`, `sweep` | where everything lies; cleaning up after test processes that were killed |
 //! | `bench` | Docker without us, for `make bench` |
 //! | `wait` | deadlines: nothing here sleeps for a result |
@@ -16,6 +17,8 @@ pub mod bench;
 pub mod browser;
 pub mod client;
 pub mod docker;
+pub mod git;
+pub mod http;
 pub mod options;
 pub mod pipelines;
 pub mod place;

@@ -245,8 +245,13 @@ impl From<SyncError> for ApiError {
             }
             SyncError::WebhookClosed => Self::not_found(failure.code, failure.message),
             _ => match failure.code {
-                "repository_unreachable" | "repository_too_slow" | "github_app_failed" | "disk_full" | "shutting_down"
-                | "database_unavailable" | "pipelines_unreadable" => Self::unavailable(failure.code, failure.message),
+                "repository_unreachable"
+                | "repository_too_slow"
+                | "github_app_failed"
+                | "disk_full"
+                | "shutting_down"
+                | "database_unavailable"
+                | "pipelines_unreadable" => Self::unavailable(failure.code, failure.message),
                 _ => Self::conflict(failure.code, failure.message),
             },
         }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastflow_shared::{
-    Role, StartSync, SyncLogEnd, SyncLogLines, SyncRecord, SyncResult, SyncSettings, SyncSettingsChange, SyncStatus, SyncTest,
-    WebhookAnswer, events,
+    Role, StartSync, SyncLogEnd, SyncLogLines, SyncRecord, SyncResult, SyncSettings, SyncSettingsChange, SyncStatus,
+    SyncTest, WebhookAnswer, events,
 };
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
@@ -138,11 +138,7 @@ impl SyncApi {
     ///
     /// They win over those of the server's environment, credentials are stored sealed, and a sync by them begins at once.
     #[oai(path = "/sync/settings", method = "put", operation_id = "changeSyncSettings")]
-    async fn change_settings(
-        &self,
-        access: Access,
-        body: Json<SyncSettingsChange>,
-    ) -> ApiResult<Json<SyncSettings>> {
+    async fn change_settings(&self, access: Access, body: Json<SyncSettingsChange>) -> ApiResult<Json<SyncSettings>> {
         let caller = access.require(Role::Admin)?;
         Ok(Json(self.0.sync.change_settings(&body, &caller.identity.user.username).await?))
     }

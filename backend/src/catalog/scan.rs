@@ -71,7 +71,15 @@ pub fn read_folder(folder: &Path) -> io::Result<Option<Pipeline>> {
     };
     let has_requirements = is_kind(&folder.join("requirements.txt"), fs::FileType::is_file)?;
     let fingerprint = fingerprint_of(folder)?;
-    Ok(Some(Pipeline { name, folder: folder.to_owned(), settings, problems, has_requirements, fingerprint, root: None }))
+    Ok(Some(Pipeline {
+        name,
+        folder: folder.to_owned(),
+        settings,
+        problems,
+        has_requirements,
+        fingerprint,
+        root: None,
+    }))
 }
 
 /// The settings file that counts, with its text or what is wrong with it.

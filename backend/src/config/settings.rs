@@ -134,7 +134,12 @@ pub const GROUPS: &[Group] = &[
             setting("GITHUB_APP_ID", "", Kind::Text, "Number of a GitHub App that may read the repository."),
             setting("GITHUB_INSTALLATION_ID", "", Kind::Text, "Number of its installation."),
             setting("GITHUB_PRIVATE_KEY_PATH", "", Kind::File, "File with its private key (PEM)."),
-            setting("GITHUB_API_URL", "https://api.github.com", Kind::Url, "GitHub's API; another one for GitHub Enterprise."),
+            setting(
+                "GITHUB_API_URL",
+                "https://api.github.com",
+                Kind::Url,
+                "GitHub's API; another one for GitHub Enterprise.",
+            ),
             setting(
                 "SYNC_WEBHOOK_SECRET",
                 "",

@@ -167,7 +167,8 @@ pub fn link_stays_inside(target: &[u8], depth: usize) -> bool {
     if target.is_empty() || target.starts_with(b"/") || target.contains(&0) {
         return false;
     }
-    let parts: Vec<&[u8]> = target.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
+    let parts: Vec<&[u8]> =
+        target.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
     let ups = parts.iter().take_while(|part| **part == b"..").count();
     // `..` behind a name could climb out of wherever another link has led to.
     ups <= depth && parts.iter().skip(ups).all(|part| *part != b"..")
@@ -202,8 +203,21 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused_without_being_repeated() {
         for text in [
-            "", "repo", "git://h/r", "ftp://h/r", "https://", "https://h", "https:///r", "https://h/r?private_token=x",
-            "https://-oProxyCommand=x/r", "ssh://-x/r", "-x@h:r", "git@-h:r", "ext::sh -c id", "https://h\n/r", "file://x",
+            "",
+            "repo",
+            "git://h/r",
+            "ftp://h/r",
+            "https://",
+            "https://h",
+            "https:///r",
+            "https://h/r?private_token=x",
+            "https://-oProxyCommand=x/r",
+            "ssh://-x/r",
+            "-x@h:r",
+            "git@-h:r",
+            "ext::sh -c id",
+            "https://h\n/r",
+            "file://x",
         ] {
             let error = Address::parse(text).expect_err(text);
             assert!(!error.contains("private_token") && !error.contains("ProxyCommand"), "{error}");
@@ -215,7 +229,9 @@ mod tests {
         for good in ["main", "feature/a-1", "ünï", "v1.2"] {
             assert!(check_branch(good).is_ok(), "{good}");
         }
-        for bad in ["", "-x", "a..b", "a b", "a//b", "/a", "a/", ".a", "a.lock", "a/.b", "a:b", "@", "a@{1", "a~1", "x."] {
+        for bad in
+            ["", "-x", "a..b", "a b", "a//b", "/a", "a/", ".a", "a.lock", "a/.b", "a:b", "@", "a@{1", "a~1", "x."]
+        {
             assert!(check_branch(bad).is_err(), "{bad}");
         }
         for (text, clean) in [("", ""), ("a/b", "a/b"), ("./a//b/", "a/b"), (" a ", "a")] {

@@ -90,10 +90,15 @@ pub(super) fn ensure(
         }
     }
     let partial = Partial(job.commits.join(format!("{PARTIAL}{}", uuid::Uuid::now_v7())));
-    let git = |error: &git2::Error| Fault::new(FaultKind::Other, format!("{} cannot be read: {}", short(commit), error.message()));
+    let git = |error: &git2::Error| {
+        Fault::new(FaultKind::Other, format!("{} cannot be read: {}", short(commit), error.message()))
+    };
     let mut tree = repository.find_commit(commit).and_then(|commit| commit.tree()).map_err(|error| git(&error))?;
     if !job.subdir.is_empty() {
-        let found = tree.get_path(Path::new(&job.subdir)).and_then(|entry| entry.to_object(repository)).and_then(|o| o.peel_to_tree());
+        let found = tree
+            .get_path(Path::new(&job.subdir))
+            .and_then(|entry| entry.to_object(repository))
+            .and_then(|o| o.peel_to_tree());
         tree = found.map_err(|_| {
             let message = format!("{} has no folder {:?} (PIPELINES_SUBDIR)", short(commit), job.subdir);
             Fault::new(FaultKind::Subdir, message)
@@ -198,7 +203,10 @@ impl Writer<'_> {
                 };
                 self.bytes = self.bytes.saturating_add(size as u64);
                 if self.bytes > MAX_BYTES {
-                    return Err(Fault::new(FaultKind::Other, "the commit has more than 8 GB: keep data out of the repository"));
+                    return Err(Fault::new(
+                        FaultKind::Other,
+                        "the commit has more than 8 GB: keep data out of the repository",
+                    ));
                 }
                 if size > MAX_FILE {
                     return Ok(self.leave_out(shown, "it is larger than 1 GB: keep data out of the repository"));
@@ -249,7 +257,9 @@ impl Writer<'_> {
     fn settle(&mut self, done: io::Result<()>, shown: &str) -> Result<bool, Fault> {
         let Err(error) = done else { return Ok(true) };
         match error.kind() {
-            io::ErrorKind::AlreadyExists => Ok(self.leave_out(shown, "another entry has the same name on this file system")),
+            io::ErrorKind::AlreadyExists => {
+                Ok(self.leave_out(shown, "another entry has the same name on this file system"))
+            }
             io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput => {
                 Ok(self.leave_out(shown, "this file system does not take its name"))
             }

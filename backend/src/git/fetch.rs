@@ -12,8 +12,8 @@ use git2::{
     ProxyOptions, RemoteCallbacks, RemoteRedirect, Repository,
 };
 
-use super::job::{Auth, Fault, FaultKind, Job, Tested};
 use super::Head;
+use super::job::{Auth, Fault, FaultKind, Job, Tested};
 
 /// Time between two lines about a fetch that takes long.
 const PROGRESS: Duration = Duration::from_secs(2);
@@ -168,7 +168,9 @@ fn callbacks(job: &Job, notes: &Rc<Notes>) -> RemoteCallbacks<'static> {
             Auth::Password { username, password } if kinds.contains(CredentialType::USER_PASS_PLAINTEXT) => {
                 Cred::userpass_plaintext(username, password)
             }
-            Auth::SshKey { .. } if kinds.contains(CredentialType::USERNAME) => Cred::username(username.unwrap_or("git")),
+            Auth::SshKey { .. } if kinds.contains(CredentialType::USERNAME) => {
+                Cred::username(username.unwrap_or("git"))
+            }
             Auth::SshKey { key, .. } if kinds.contains(CredentialType::SSH_KEY) => {
                 Cred::ssh_key_from_memory(username.unwrap_or("git"), None, key, None)
             }
@@ -202,7 +204,9 @@ fn untrusted(cert: &Cert<'_>, known_hosts: &str, host: &str) -> Option<String> {
     let shown = key.hostkey().map(|raw| base64::engine::general_purpose::STANDARD.encode(raw));
     let pinned: Vec<&str> = known_hosts.lines().filter_map(pinned_key).collect();
     if pinned.is_empty() {
-        return Some(format!("no host key of {host} is pinned: save what `ssh-keyscan {host}` prints, after comparing it"));
+        return Some(format!(
+            "no host key of {host} is pinned: save what `ssh-keyscan {host}` prints, after comparing it"
+        ));
     }
     if shown.as_deref().is_some_and(|shown| pinned.contains(&shown)) {
         return None;
@@ -248,7 +252,9 @@ fn fault(job: &Job, notes: &Notes, error: &git2::Error) -> Fault {
     if unauthorised || words.contains("authentication required") {
         let why = match &job.auth {
             Auth::None => "it asks for a credential and none is set",
-            Auth::Password { .. } => "it refused the token: is it right, still valid, and allowed to read this repository?",
+            Auth::Password { .. } => {
+                "it refused the token: is it right, still valid, and allowed to read this repository?"
+            }
             Auth::SshKey { .. } => "it refused the deploy key: is it added there, and of a kind without a passphrase?",
         };
         return Fault::new(FaultKind::Credentials, format!("{url} cannot be read: {why} ({words})"));
@@ -299,8 +305,11 @@ mod tests {
     fn a_credential_is_shown_to_its_host_alone() {
         assert!(is_host("https://git.example.org/r", "git.example.org"));
         assert!(is_host("ssh://git@Git.example.org:22/r", "git.example.org:22"));
-        for other in ["https://git.example.org.evil.net/r", "https://evil.net/git.example.org", "https://git.example.org@evil.net/"]
-        {
+        for other in [
+            "https://git.example.org.evil.net/r",
+            "https://evil.net/git.example.org",
+            "https://git.example.org@evil.net/",
+        ] {
             assert!(!is_host(other, "git.example.org"), "{other}");
         }
     }

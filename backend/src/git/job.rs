@@ -195,11 +195,7 @@ pub fn serve(input: impl Read, mut output: impl Write) -> std::io::Result<()> {
         // When the server is gone, the next write of the result fails as well, and that ends us.
         let _ = tell(&Said::Log(line));
     };
-    let said = if job.test {
-        fetch::test(&job).map(Said::Tested)
-    } else {
-        pull(&job, &mut log).map(Said::Pulled)
-    };
+    let said = if job.test { fetch::test(&job).map(Said::Tested) } else { pull(&job, &mut log).map(Said::Pulled) };
     tell(&said.unwrap_or_else(Said::Fault))
 }
 

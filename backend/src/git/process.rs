@@ -182,7 +182,9 @@ impl Home {
         let make = async {
             tokio::fs::create_dir_all(home.0.join(".ssh")).await?;
             match known_hosts {
-                Some(lines) => tokio::fs::write(home.0.join(".ssh/known_hosts"), format!("{}\n", lines.trim_end())).await,
+                Some(lines) => {
+                    tokio::fs::write(home.0.join(".ssh/known_hosts"), format!("{}\n", lines.trim_end())).await
+                }
                 None => Ok(()),
             }
         };

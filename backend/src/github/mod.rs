@@ -165,9 +165,7 @@ impl Github {
         let token = json["token"].as_str().filter(|token| !token.is_empty());
         let expires_at = json["expires_at"].as_str().and_then(|text| DateTime::parse_from_rfc3339(text).ok());
         match (token, expires_at) {
-            (Some(token), Some(end)) => {
-                Ok((Zeroizing::new(token.to_owned()), Millis::from(end.with_timezone(&Utc))))
-            }
+            (Some(token), Some(end)) => Ok((Zeroizing::new(token.to_owned()), Millis::from(end.with_timezone(&Utc)))),
             _ => Err(GithubError::NoToken { api_url }),
         }
     }
@@ -175,5 +173,7 @@ impl Github {
 
 /// GitHub's own message, shortened.
 fn words(json: &Value) -> String {
-    json["message"].as_str().map_or_else(String::new, |text| format!(", {}", text.chars().take(200).collect::<String>()))
+    json["message"]
+        .as_str()
+        .map_or_else(String::new, |text| format!(", {}", text.chars().take(200).collect::<String>()))
 }

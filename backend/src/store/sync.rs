@@ -103,7 +103,8 @@ impl Store {
     pub async fn sync_log(&self, id: &str) -> Result<String, StoreError> {
         key("sync", id)?;
         self.within(async {
-            let row = sqlx::query("SELECT id, log FROM syncs WHERE id = $1").bind(id).fetch_optional(&self.pool).await?;
+            let row =
+                sqlx::query("SELECT id, log FROM syncs WHERE id = $1").bind(id).fetch_optional(&self.pool).await?;
             let row = row.ok_or_else(|| StoreError::not_found("sync", id))?;
             Cells::new(&row, "syncs", "id").text("log")
         })
@@ -130,7 +131,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn take_delivery(&self, names: &[String], now: Millis, old: Millis) -> Result<bool, StoreError> {
-        const TAKE: &str = "INSERT INTO webhook_deliveries (id, received_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING";
+        const TAKE: &str =
+            "INSERT INTO webhook_deliveries (id, received_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING";
         let mut names: Vec<_> = names.iter().collect();
         names.sort_unstable();
         self.within(async {
@@ -153,7 +155,8 @@ impl Store {
     /// [`StoreError`].
     pub async fn settings_document(&self, name: &str) -> Result<Option<String>, StoreError> {
         self.within(async {
-            let row = sqlx::query("SELECT key, value FROM settings WHERE key = $1").bind(name).fetch_optional(&self.pool);
+            let row =
+                sqlx::query("SELECT key, value FROM settings WHERE key = $1").bind(name).fetch_optional(&self.pool);
             row.await?.map(|row| Cells::new(&row, "settings", "key").text("value")).transpose()
         })
         .await

@@ -100,7 +100,9 @@ pub enum SyncError {
     #[error("{}", .0.message)]
     Failed(Failure),
     /// There is a plain folder only.
-    #[error("no repository is set, so there is no branch: set PIPELINES_REPO_URL, or save an address in the sync's settings")]
+    #[error(
+        "no repository is set, so there is no branch: set PIPELINES_REPO_URL, or save an address in the sync's settings"
+    )]
     NoRepository,
     /// Another branch is being synced.
     #[error("the branch {branch:?} is being synced now: wait for its end")]
@@ -246,7 +248,9 @@ impl Sync {
             match Source::restore(document, &options.source, &keyring) {
                 Ok(found) => source = found,
                 Err(error) => {
-                    tracing::error!("the saved settings of the sync cannot be used, those of the environment hold: {error}");
+                    tracing::error!(
+                        "the saved settings of the sync cannot be used, those of the environment hold: {error}"
+                    );
                 }
             }
         }
@@ -317,9 +321,12 @@ impl Sync {
     async fn is_outdated(&self) -> bool {
         let (source, branch) = (self.source(), self.branch());
         let commits = self.inner.options.commits_dir.clone();
-        let live = tokio::task::spawn_blocking(move || Live::read(&commits)).await.map_err(std::io::Error::other).flatten();
+        let live =
+            tokio::task::spawn_blocking(move || Live::read(&commits)).await.map_err(std::io::Error::other).flatten();
         let as_asked = |live: &Live| {
-            source.repository_url.as_ref() == Some(&live.repository_url) && live.branch == branch && live.subdir == source.subdir
+            source.repository_url.as_ref() == Some(&live.repository_url)
+                && live.branch == branch
+                && live.subdir == source.subdir
         };
         self.inner.catalog.root().is_none() || !live.is_ok_and(|live| as_asked(&live))
     }
@@ -350,7 +357,9 @@ impl Sync {
         }
         // A commit's folder does not change; only a list that could not be read or stored is read again.
         let snapshot = self.inner.catalog.snapshot();
-        if snapshot.error.is_some() || snapshot.head.as_ref() != self.inner.catalog.root().as_ref().and_then(|r| r.head()) {
+        if snapshot.error.is_some()
+            || snapshot.head.as_ref() != self.inner.catalog.root().as_ref().and_then(|r| r.head())
+        {
             self.look().await?;
         } else {
             self.heat_in_background();

@@ -149,7 +149,13 @@ impl Sync {
         Ok(running)
     }
 
-    async fn run_one(&self, source: &Source, branch: &str, request: &Request, log: &Arc<SyncLog>) -> Result<(), Failure> {
+    async fn run_one(
+        &self,
+        source: &Source,
+        branch: &str,
+        request: &Request,
+        log: &Arc<SyncLog>,
+    ) -> Result<(), Failure> {
         let clock = self.inner.clock.clone();
         let before = self.inner.catalog.root().and_then(|root| root.head().cloned());
         let mut record = SyncRecord {
@@ -199,7 +205,11 @@ impl Sync {
                 record.result = SyncResult::Failed;
                 if let Some(failure) = failure {
                     say.say(&format!("failed: {}", failure.message));
-                    tracing::warn!(code = failure.code, "the sync failed, the code of before stays live: {}", failure.message);
+                    tracing::warn!(
+                        code = failure.code,
+                        "the sync failed, the code of before stays live: {}",
+                        failure.message
+                    );
                     record.error_code = Some(failure.code.to_owned());
                     record.error_message = Some(failure.message.clone());
                 }
@@ -282,7 +292,8 @@ impl Sync {
             return Err(SyncError::Failed(Failure::new("settings_changed", "the settings were changed meanwhile")));
         }
         let (note, at) = (live.clone(), commits.clone());
-        blocking(move || if Live::read(&at).is_ok_and(|present| present == note) { Ok(()) } else { note.write(&at) }).await?;
+        blocking(move || if Live::read(&at).is_ok_and(|present| present == note) { Ok(()) } else { note.write(&at) })
+            .await?;
         if let Some(wanted) = &request.branch {
             self.follow(wanted, request.by.as_deref().unwrap_or_default()).await?;
         }
@@ -327,8 +338,10 @@ impl Sync {
     ) -> Result<(Job, Option<zeroize::Zeroizing<String>>), SyncError> {
         use fastflow_shared::SyncAuth;
         let url = source.repository_url.clone().ok_or(SyncError::NoRepository)?;
-        let (address, _) = Address::parse(&url).map_err(|message| SyncError::Failed(Failure::new("invalid_address", &message)))?;
-        let text = |secret: &Option<zeroize::Zeroizing<String>>| secret.as_ref().map(|s| s.to_string()).unwrap_or_default();
+        let (address, _) =
+            Address::parse(&url).map_err(|message| SyncError::Failed(Failure::new("invalid_address", &message)))?;
+        let text =
+            |secret: &Option<zeroize::Zeroizing<String>>| secret.as_ref().map(|s| s.to_string()).unwrap_or_default();
         let mut token = None;
         let auth = match source.auth {
             _ if address.scheme == Scheme::Local => Auth::None,
@@ -381,6 +394,8 @@ fn tell_changes(changes: &Changes, log: &Log) {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> Result<T, SyncError> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, SyncError> {
     tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other).flatten().map_err(SyncError::Folder)
 }

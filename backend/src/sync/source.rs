@@ -95,7 +95,8 @@ impl Source {
     /// The document for the database.
     #[must_use]
     pub fn store(&self, keyring: &Keyring) -> String {
-        let text = |secret: &Option<Zeroizing<String>>| Some(secret.as_ref().map_or_else(String::new, |s| s.to_string()));
+        let text =
+            |secret: &Option<Zeroizing<String>>| Some(secret.as_ref().map_or_else(String::new, |s| s.to_string()));
         let Secrets { token, ssh_key, github_private_key, webhook_secret } = &self.secrets;
         let secrets = StoredSecrets {
             token: text(token),
@@ -184,7 +185,9 @@ impl Source {
         let mut problems = Vec::new();
         let mut wrong = |field: &str, message: String| problems.push(FieldProblem { field: field.to_owned(), message });
         let text = |given: &Option<String>| given.as_deref().unwrap_or_default().trim().to_owned();
-        let or = |given: &Option<String>, default: &str| Some(text(given)).filter(|t| !t.is_empty()).unwrap_or(default.to_owned());
+        let or = |given: &Option<String>, default: &str| {
+            Some(text(given)).filter(|t| !t.is_empty()).unwrap_or(default.to_owned())
+        };
 
         let mut pasted = None;
         let mut address = None;
@@ -211,33 +214,40 @@ impl Source {
         if !github_api_url.starts_with("https://") && !github_api_url.starts_with("http://") {
             wrong("github_api_url", "an address like https://api.github.com".to_owned());
         }
-        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
+        let digits =
+            |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
 
         // A credential that is kept must not be sent to somebody else: who may change the address need not know it.
         let host = |url: &str| Address::parse(url).map(|(address, _)| address.host).unwrap_or_default();
         let (old, new) = (self.repository_url.as_deref().map(host), address.as_ref().map(|a| a.host.clone()));
         let moved = old.is_some() && new.is_some() && old != new;
         let api_moved = self.secrets.github_private_key.is_some() && self.github_api_url != github_api_url;
-        let mut secret = |field: &str, given: Option<&str>, kept: &Option<Zeroizing<String>>, moved: bool, used: bool| match given {
-            Some(text) if text.len() > MAX_SECRET => {
-                wrong(field, format!("longer than {MAX_SECRET} bytes"));
-                None
-            }
-            Some(text) => Some(text.trim()).filter(|text| !text.is_empty()).map(|text| Zeroizing::new(text.to_owned())),
-            None if moved && used && kept.is_some() => {
-                wrong(field, "the address leads to another host now: give the credential again".to_owned());
-                None
-            }
-            None => kept.clone(),
-        };
+        let mut secret =
+            |field: &str, given: Option<&str>, kept: &Option<Zeroizing<String>>, moved: bool, used: bool| match given {
+                Some(text) if text.len() > MAX_SECRET => {
+                    wrong(field, format!("longer than {MAX_SECRET} bytes"));
+                    None
+                }
+                Some(text) => {
+                    Some(text.trim()).filter(|text| !text.is_empty()).map(|text| Zeroizing::new(text.to_owned()))
+                }
+                None if moved && used && kept.is_some() => {
+                    wrong(field, "the address leads to another host now: give the credential again".to_owned());
+                    None
+                }
+                None => kept.clone(),
+            };
         let own = &self.secrets;
         let token = change.token.as_deref().or(pasted.as_ref().map(|text| text.as_str()));
         let token = secret("token", token, &own.token, moved, change.auth == SyncAuth::Token);
-        let ssh_key = secret("ssh_key", change.ssh_key.as_deref(), &own.ssh_key, moved, change.auth == SyncAuth::SshKey);
+        let ssh_key =
+            secret("ssh_key", change.ssh_key.as_deref(), &own.ssh_key, moved, change.auth == SyncAuth::SshKey);
         let app_key = change.github_private_key.as_deref();
         let is_app = change.auth == SyncAuth::GithubApp;
-        let github_private_key = secret("github_private_key", app_key, &own.github_private_key, moved || api_moved, is_app);
-        let webhook_secret = secret("webhook_secret", change.webhook_secret.as_deref(), &own.webhook_secret, false, false);
+        let github_private_key =
+            secret("github_private_key", app_key, &own.github_private_key, moved || api_moved, is_app);
+        let webhook_secret =
+            secret("webhook_secret", change.webhook_secret.as_deref(), &own.webhook_secret, false, false);
         if webhook_secret.as_ref().is_some_and(|text| text.len() < 16) {
             wrong("webhook_secret", "at least 16 characters: everybody may try to guess it".to_owned());
         }
@@ -289,7 +299,10 @@ impl Source {
                     Some(_) => {}
                 }
                 if text(&change.ssh_known_hosts).is_empty() {
-                    wrong("ssh_known_hosts", "the server's host keys: what `ssh-keyscan HOST` prints, compared".to_owned());
+                    wrong(
+                        "ssh_known_hosts",
+                        "the server's host keys: what `ssh-keyscan HOST` prints, compared".to_owned(),
+                    );
                 }
             }
         }
@@ -362,7 +375,8 @@ mod tests {
         let kept = first.changed(&change("https://h/other", SyncAuth::Token)).expect("the same host");
         assert_eq!(kept.secrets, first.secrets);
         assert_eq!(fields(first.changed(&change("https://evil/r", SyncAuth::Token))), ["token", "token"]);
-        let gone = first.changed(&SyncSettingsChange { token: Some(String::new()), ..change("https://h/r", SyncAuth::None) });
+        let gone =
+            first.changed(&SyncSettingsChange { token: Some(String::new()), ..change("https://h/r", SyncAuth::None) });
         assert_eq!(gone.expect("good").secrets.token, None);
     }
 

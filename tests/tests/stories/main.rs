@@ -17,4 +17,5 @@ mod openapi;
 mod recovery;
 mod retries;
 mod shutdown;
+mod sync;
 mod viewers;
