@@ -7,6 +7,7 @@ mod browser;
 mod cancel;
 mod contract;
 mod crash_matrix;
+mod database_trouble;
 mod dependencies;
 mod docker_trouble;
 mod failures;
