@@ -18,5 +18,6 @@ mod openapi;
 mod recovery;
 mod retries;
 mod shutdown;
+mod sync;
 mod viewers;
 mod web_budget;
