@@ -71,6 +71,40 @@ fn user() -> User {
     User { id: "u".to_owned(), username: "ada".to_owned(), role: Role::Admin, created_at: time() }
 }
 
+fn locked_package() -> LockedPackage {
+    LockedPackage { name: "rich".to_owned(), version: text("14.0"), built: true }
+}
+
+fn environment() -> PipelineEnvironment {
+    PipelineEnvironment {
+        state: EnvironmentState::Ready,
+        error: text("e"),
+        named_by: text("uv.lock"),
+        key: text("00ff"),
+        python_version: text("3.11.2"),
+        uv_version: text("0.9.1"),
+        image_id: text("sha256:00"),
+        built_at: Some(time()),
+        build_seconds: Some(1.5),
+        last_used_at: None,
+        size_bytes: Some(1 << 40),
+        files: Some(3),
+        link_mode: text("hardlink"),
+        packages: vec![locked_package()],
+    }
+}
+
+fn storage() -> Storage {
+    Storage {
+        link_mode: "copy".to_owned(),
+        measured_at: Some(time()),
+        bytes: Some(1 << 40),
+        budget_bytes: None,
+        environments: Some(3),
+        environments_in_use: Some(2),
+    }
+}
+
 fn full_run() -> Run {
     Run {
         id: "0198".to_owned(),
@@ -398,6 +432,9 @@ fn every_type_is_the_same_json_for_the_server_and_the_browser() {
         parity(&[NewVaultEntry { key: "A".to_owned(), value: "v".to_owned(), is_secret: false }]),
         parity(&[VaultChange { value: "v".to_owned(), is_secret: None }]),
         parity(&[sync_status()]),
+        parity(&[locked_package()]),
+        parity(&[environment()]),
+        parity(&[storage()]),
         parity(&[Health { status: "ok".to_owned(), version: "0.1.0".to_owned() }]),
         parity(&[check()]),
         parity(&[Readiness { ready: true, checks: vec![check()] }]),

@@ -5,6 +5,7 @@
 
 mod code;
 mod scan;
+mod spare;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;

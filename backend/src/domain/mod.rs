@@ -6,5 +6,6 @@ pub mod error_line;
 pub mod outcome;
 pub mod pipeline;
 pub mod run;
+pub mod script;
 pub mod size;
 pub mod trigger;

@@ -2,6 +2,8 @@
 //!
 //! Today the code is a plain folder that is looked at again and again; whoever changes it needs no call.
 
+mod environments;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -14,6 +16,8 @@ use crate::engine::Engine;
 use crate::environments::{EnvironmentError, Environments, Inputs};
 use crate::runs::Runs;
 use crate::store::Store;
+
+pub use environments::TidyError;
 
 /// Seconds after which an environment that could not be built is tried again without a change of the code.
 const TRY_AGAIN_SECONDS: f64 = 600.0;
@@ -190,8 +194,8 @@ impl Sync {
             if self.known(pipeline).is_some() {
                 continue;
             }
-            let (folder, python) = (pipeline.folder.clone(), pipeline.settings.python_version.clone());
-            let read = tokio::task::spawn_blocking(move || Inputs::read(&folder, python)).await;
+            let (folder, settings) = (pipeline.folder.clone(), pipeline.settings.clone());
+            let read = tokio::task::spawn_blocking(move || Inputs::read(&folder, &settings)).await;
             let inputs = match read.map_err(std::io::Error::other).flatten() {
                 Ok(inputs) => inputs,
                 Err(error) => {
@@ -220,7 +224,9 @@ impl Sync {
                     let message = error.to_string();
                     // A fault of Docker's or ours says nothing of the requirements: the next start tries again.
                     let state = match &*error {
-                        EnvironmentError::Dependency { .. } => EnvironmentState::Failed,
+                        EnvironmentError::Dependency { .. } | EnvironmentError::Python { .. } => {
+                            EnvironmentState::Failed
+                        }
                         _ => EnvironmentState::Unknown,
                     };
                     tracing::warn!(
