@@ -5,7 +5,7 @@
 //! | step | runs code of packages | may write |
 //! |---|---|---|
 //! | an interpreter is fetched | no | the folder of interpreters |
-//! | the lock is resolved; source distributions are built | **yes** | a private folder, deleted afterwards |
+//! | the lock is resolved; source distributions are built | **yes** | a private folder and a copy of the code, deleted afterwards |
 //! | wheels are installed, bytecode is compiled | no: wheels are only unpacked, and Python runs without `site` | cache and environments |
 //!
 //! Of a build only the wheel is taken over, and only for the lock that named it.
@@ -18,9 +18,11 @@ use futures_util::StreamExt;
 
 use super::inputs::{NamedBy, Wheel, with_wheels};
 use super::{CA_MOUNT, EnvironmentError, Inputs, MOUNT, Options, seal, target};
+use crate::catalog::copy_folder;
 use crate::engine::{ContainerId, ContainerSpec, Engine, Image, Job, Kind, Limits, Mount, Network};
 
-/// Where the pipeline's folder is mounted (read-only), for requirement files that refer to others.
+/// Where the pipeline's folder is mounted, for requirement files that refer to others: read-only, or as a copy where packages
+/// of its own may be built, for which most tools write beside the source.
 const SOURCE: &str = "/fastflow/source";
 
 /// Where the container's private folder is mounted; temporary files and results go there.
@@ -204,7 +206,14 @@ impl Worker<'_> {
         writes: Writes,
         more: &[(&str, String)],
     ) -> Result<(), EnvironmentError> {
-        let spec = self.spec(inputs, work, writes);
+        let mut source = inputs.folder.clone();
+        if writes == Writes::Nothing {
+            source = work.join("source");
+            let (from, to) = (inputs.folder.clone(), source.clone());
+            super::blocking("copying the code", move || copy_folder(&from, &to).map_err(io("copying the code")))
+                .await?;
+        }
+        let spec = self.spec(inputs, &source, work, writes);
         let job = self.job(script, inputs, writes, more);
         if self.options.network == Network::Own {
             self.engine.ensure_network().await?;
@@ -254,9 +263,9 @@ impl Worker<'_> {
         Ok((exit?.code, text))
     }
 
-    fn spec(&self, inputs: &Inputs, work: &Path, writes: Writes) -> ContainerSpec {
-        let bind = |source: &Path, target: &str, read_only| Mount::Bind {
-            source: source.to_owned(),
+    fn spec(&self, inputs: &Inputs, source: &Path, work: &Path, writes: Writes) -> ContainerSpec {
+        let bind = |from: &Path, target: &str, read_only| Mount::Bind {
+            source: from.to_owned(),
             target: target.to_owned(),
             read_only,
         };
@@ -271,7 +280,7 @@ impl Worker<'_> {
             }
             Writes::Nothing => {}
         }
-        mounts.push(bind(&inputs.folder, SOURCE, true));
+        mounts.push(bind(source, SOURCE, writes != Writes::Nothing));
         if let Some(bundle) = &self.options.ca_bundle {
             mounts.push(bind(bundle, CA_MOUNT, true));
         }

@@ -46,6 +46,9 @@ pub struct Sealed {
     /// Files of the wheels that were built from source distributions for this lock.
     #[serde(default)]
     pub built: Vec<String>,
+    /// What was installed, as `{name}-{version}`.
+    #[serde(default)]
+    pub installed: Vec<String>,
     /// Hash of the names, sizes and times of all its files: what it must look like before it is used.
     #[serde(default)]
     pub picture: String,
@@ -373,6 +376,8 @@ impl Sealed {
                 let entry = entry.map_err(failed("measuring an environment"))?;
                 let meta = entry.metadata().map_err(failed("measuring an environment"))?;
                 if meta.is_dir() {
+                    let name = entry.file_name().to_string_lossy().into_owned();
+                    sealed.installed.extend(name.strip_suffix(".dist-info").map(str::to_owned));
                     folders.push(entry.path());
                     continue;
                 }
@@ -385,6 +390,7 @@ impl Sealed {
                 }
             }
         }
+        sealed.installed.sort();
         // Virtual environments bring a few files of their own, which are copies.
         sealed.link_mode = match (installed, linked) {
             (0..=2, _) => "none",

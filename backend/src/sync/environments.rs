@@ -1,6 +1,6 @@
 //! What the code of this moment needs of the environments: which one a pipeline has, and which may go.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use fastflow_shared::{EnvironmentState, LockedPackage, PipelineEnvironment, Storage};
@@ -10,7 +10,7 @@ use super::Sync;
 use crate::catalog::{CatalogError, Pipeline};
 use crate::domain::clock::Millis;
 use crate::engine::EngineError;
-use crate::environments::{EnvironmentError, Inputs, NamedBy, Pruned, Sealed, Spare, pins};
+use crate::environments::{EnvironmentError, Inputs, NamedBy, Pin, Pruned, Sealed, Spare, pins};
 use crate::store::StoreError;
 
 /// Why environments could not be looked at.
@@ -133,8 +133,16 @@ fn fill(shown: &mut PipelineEnvironment, sealed: Sealed) {
     let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let plain = |name: &str| name.to_ascii_lowercase().replace(['-', '.'], "_");
     let built: HashSet<String> = sealed.built.iter().filter_map(|file| file.split('-').next()).map(plain).collect();
+    // A lock may name packages for other platforms and other Pythons as well.
+    let installed: BTreeMap<String, &str> =
+        sealed.installed.iter().filter_map(|name| name.split_once('-')).map(|(name, v)| (plain(name), v)).collect();
+    let is_there = |pin: &Pin| match (installed.get(&plain(&pin.name)), &pin.version) {
+        (Some(there), Some(version)) => there == version,
+        (there, _) => there.is_some(),
+    };
     shown.packages = pins(&sealed.lock)
         .into_iter()
+        .filter(is_there)
         .map(|pin| LockedPackage { built: built.contains(&plain(&pin.name)), name: pin.name, version: pin.version })
         .collect();
     shown.key = Some(sealed.key);
