@@ -128,6 +128,7 @@ fn full_run() -> Run {
         error_message: text("Exit code 3."),
         uv_version: text("0.13.0"),
         setup_duration: Some(0.0),
+        warm_start: true,
         environment: text("k"),
         image: text("i"),
         commit: text("c"),
@@ -175,6 +176,7 @@ fn bare_run() -> Run {
         error_message: None,
         uv_version: None,
         setup_duration: None,
+        warm_start: false,
         environment: None,
         image: None,
         commit: None,
@@ -340,6 +342,9 @@ fn overview() -> Overview {
         version: "0.1.0".to_owned(),
         docker_ok: true,
         docker: "20.10".to_owned(),
+        warm_wanted: 2,
+        warm_ready: 1,
+        warm_problem: text("no room"),
     }
 }
 

@@ -18,7 +18,7 @@ use futures_util::StreamExt;
 
 use super::inputs::{NamedBy, Wheel, with_wheels};
 use super::{CA_MOUNT, EnvironmentError, Inputs, MOUNT, Options, seal, target};
-use crate::catalog::copy_folder;
+use crate::catalog::copy_into;
 use crate::engine::{ContainerId, ContainerSpec, Engine, Image, Job, Kind, Limits, Mount, Network};
 
 /// Where the pipeline's folder is mounted, for requirement files that refer to others: read-only, or as a copy where packages
@@ -210,8 +210,10 @@ impl Worker<'_> {
         if writes == Writes::Nothing {
             source = work.join("source");
             let (from, to) = (inputs.folder.clone(), source.clone());
-            super::blocking("copying the code", move || copy_folder(&from, &to).map_err(io("copying the code")))
-                .await?;
+            super::blocking("copying the code", move || {
+                std::fs::create_dir(&to).and_then(|()| copy_into(&from, &to)).map_err(io("copying the code"))
+            })
+            .await?;
         }
         let spec = self.spec(inputs, &source, work, writes);
         let job = self.job(script, inputs, writes, more);

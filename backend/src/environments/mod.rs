@@ -232,6 +232,19 @@ impl Environments {
         })
     }
 
+    /// What a container needs to see to find any environment, now or later: for those that are started before it is known
+    /// which one they will need. The folder can be entered and not listed, and a key cannot be guessed.
+    #[must_use]
+    pub fn all_mounts(&self) -> Vec<(PathBuf, String)> {
+        ["environments", "pythons"].map(|name| (self.inner.options.root.join(name), format!("{MOUNT}/{name}"))).to_vec()
+    }
+
+    /// Whether the folders belong to this user id, who may list them then.
+    #[must_use]
+    pub fn belongs_to(&self, uid: u32) -> bool {
+        seal::owner(&self.inner.options.root).is_none_or(|owner| owner == uid)
+    }
+
     /// Whether a start with these inputs would have to build something first, without asking anybody.
     pub async fn is_ready(&self, inputs: &Inputs, image: &Image) -> bool {
         matches!(self.known(inputs, &image.id).await, Ok(Some(_)))

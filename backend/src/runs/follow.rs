@@ -42,7 +42,7 @@ pub(super) enum Watch {
 impl Driver {
     /// Follows the container, records what became of it and cleans up.
     pub(super) async fn follow_to_the_end(&self, begun: Begun) {
-        let Begun { container, output, mut tap, started_at } = begun;
+        let Begun { container, output, mut tap, started_at, warm } = begun;
         if self.live.stop_reason().is_none() {
             self.live.set_phase(Phase::Running);
         }
@@ -56,6 +56,7 @@ impl Driver {
             Watch::Exited(exit) => {
                 self.runs.inner.options.steps.reach(Step::Exited).await;
                 let usage = sampler.finish().await;
+                let exit = if warm { Exit { started_at: None, ..exit } } else { exit };
                 self.finish_exited(&container, &exit, Some(tap), &usage).await;
             }
             Watch::Vanished => {

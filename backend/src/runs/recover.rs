@@ -20,7 +20,7 @@ use super::{Inner, Runs, RunsError, parse_id, workspace};
 use crate::domain::clock::Millis;
 use crate::domain::outcome::Outcome;
 use crate::domain::run::Event;
-use crate::engine::{ContainerId, ContainerState, ContainerSummary, Kind, Status, launcher};
+use crate::engine::{ContainerId, ContainerState, ContainerSummary, Exit, Kind, Status, launcher};
 use crate::journal::{JournalError, LogWriter};
 use crate::store::{Facts, Report, RunRow, StoreError};
 
@@ -131,16 +131,19 @@ impl Runs {
 
     /// Whether a container without an unfinished row may still be needed by somebody in this process.
     fn is_in_use(&self, container: &ContainerSummary) -> bool {
-        let Inner { live, rooms, .. } = &*self.inner;
+        let Inner { rooms, .. } = &*self.inner;
         match container.kind {
             Some(Kind::Preparation) => rooms.environments.is_using(&container.name),
             // Its driver removes it in a moment.
-            _ => container
-                .run_id
-                .as_deref()
-                .and_then(|run| parse_id(run).ok())
-                .is_some_and(|run| live.get(run).is_some()),
+            _ => container.run_id.as_deref().and_then(|run| parse_id(run).ok()).is_some_and(|run| self.is_held(run)),
         }
+    }
+
+    /// Whether somebody in this process drives this run, or a container waits under its id. In this order and twice,
+    /// because a start takes the id from the one to the other.
+    fn is_held(&self, run: crate::journal::RunId) -> bool {
+        let Inner { live, warm, .. } = &*self.inner;
+        live.get(run).is_some() || warm.has(run) || live.get(run).is_some()
     }
 
     async fn take_up(
@@ -236,7 +239,7 @@ impl Runs {
         let mut removed = 0;
         for run in found {
             // When we shut down, containers work on in folders whose runs nobody drives any more.
-            let in_use = known.contains(&run.to_string()) || self.inner.live.get(run).is_some();
+            let in_use = known.contains(&run.to_string()) || self.is_held(run);
             if !in_use && !self.is_closing() {
                 self.remove_workspace(run).await;
                 removed += 1;
@@ -268,7 +271,8 @@ impl Driver {
                 Err(error) => tracing::warn!(%run, %error, "run {run} waits for the next recovery: {error}"),
             };
         }
-        let started_at = state.started_at.map(Millis::from);
+        let warm = self.row.warm_at.is_some();
+        let started_at = self.row.warm_at.or(state.started_at.map(Millis::from));
         let facts = Facts { container_id: Some(state.id.as_str().to_owned()), started_at, ..Facts::default() };
         let events: &[Event] = match self.row.status {
             RunStatus::Pending => &[Event::Started],
@@ -281,22 +285,23 @@ impl Driver {
             tracing::error!(%run, %error, "run {run} is followed again, but not recorded so: {error}");
         }
         tracing::info!(%run, container = %state.id, "run {run} is followed again");
-        self.follow_found(state.id, started_at).await;
+        self.follow_found(state.id, started_at, warm).await;
         // The slot is free only when nothing of the run is left.
         drop(self);
         drop(place);
     }
 
     /// Follows a found container to its end, with its log if that can be opened.
-    async fn follow_found(&self, container: ContainerId, started_at: Option<Millis>) {
+    async fn follow_found(&self, container: ContainerId, started_at: Option<Millis>, warm: bool) {
         let rooms = &self.runs.inner.rooms;
         let since = started_at.or(self.row.started_at).unwrap_or_else(|| rooms.clock.now());
         match self.open_log_meanwhile(&container, since).await {
             Opened::Log(writer) => {
                 let tap = Tap::new(*writer, rooms.clock.clone());
-                self.follow_to_the_end(Begun { container, output: None, tap, started_at }).await;
+                self.follow_to_the_end(Begun { container, output: None, tap, started_at, warm }).await;
             }
             Opened::Never(Watch::Exited(exit)) => {
+                let exit = if warm { Exit { started_at: None, ..exit } } else { exit };
                 self.finish_exited(&container, &exit, None, &Usage::default()).await;
             }
             Opened::Never(Watch::Vanished) => self.finish_vanished(&container, None, &Usage::default()).await,

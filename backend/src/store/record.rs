@@ -184,7 +184,7 @@ async fn apply(
     }
     if report.events.contains(&Event::Requeued) && to == RunStatus::Pending {
         // It never had a container that worked; the next one is another.
-        sqlx::query("UPDATE runs SET container_id = NULL, started_at = NULL WHERE id = $1")
+        sqlx::query("UPDATE runs SET container_id = NULL, started_at = NULL, warm_at = NULL WHERE id = $1")
             .bind(report.run_id)
             .execute(&mut *tx)
             .await?;

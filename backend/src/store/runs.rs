@@ -198,8 +198,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
-    pub async fn set_container(&self, id: &str, container_id: &str) -> Result<(), StoreError> {
-        let update = sqlx::query("UPDATE runs SET container_id = $2 WHERE id = $1").bind(id).bind(container_id);
+    pub async fn set_container(&self, id: &str, container_id: &str, warm_at: Option<Millis>) -> Result<(), StoreError> {
+        let update = sqlx::query("UPDATE runs SET container_id = $2, warm_at = $3 WHERE id = $1")
+            .bind(id)
+            .bind(container_id)
+            .bind(warm_at.map(|time| time.0));
         self.one_run(id, update).await
     }
 

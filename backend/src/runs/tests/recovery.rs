@@ -328,7 +328,7 @@ async fn what_a_recovery_saw_may_be_out_of_date_when_it_comes_to_act() {
 }
 
 async fn record_container(world: &World, run: &str) {
-    world.store.set_container(run, "gone").await.expect("stored");
+    world.store.set_container(run, "gone", None).await.expect("stored");
 }
 
 #[tokio::test]
