@@ -13,7 +13,7 @@ use fastflow_shared::*;
 use poem_openapi::types::{ParseFromJSON, ToJSON};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Checks samples of one type; returns its name.
 fn parity<T: ToJSON + ParseFromJSON + Serialize + DeserializeOwned>(samples: &[T]) -> String {
