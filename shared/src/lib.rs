@@ -3,10 +3,12 @@
 //! Every type is plain data with serde; the feature `openapi` adds its schema for the server's document.
 //! Names in Rust, in JSON and in the OpenAPI document are the same, so nothing can drift: no field is renamed.
 
+mod audit;
 mod auth;
 mod log;
 mod metrics;
 mod page;
+mod people;
 mod pipeline;
 mod problem;
 pub mod routes;
@@ -16,10 +18,12 @@ mod secret;
 mod sync;
 mod system;
 
+pub use audit::*;
 pub use auth::*;
 pub use log::*;
 pub use metrics::*;
 pub use page::*;
+pub use people::*;
 pub use pipeline::*;
 pub use problem::*;
 pub use run::*;

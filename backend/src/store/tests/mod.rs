@@ -70,6 +70,8 @@ async fn opening_makes_every_table() {
             "SELECT COUNT(*) FROM runs",
             "SELECT COUNT(*) FROM users",
             "SELECT COUNT(*) FROM sessions",
+            "SELECT COUNT(*) FROM api_tokens",
+            "SELECT COUNT(*) FROM audit",
             "SELECT COUNT(*) FROM vault",
             "SELECT COUNT(*) FROM environments",
             "SELECT COUNT(*) FROM scheduled_jobs",
@@ -97,7 +99,10 @@ async fn a_database_of_a_newer_release_is_refused_in_words() {
     let folder = tempfile::tempdir().expect("a folder");
     let options = Options::sqlite(folder.path().join("x.db"));
     let store = Store::open(&options).await.expect("opens");
-    sqlx::query("UPDATE _sqlx_migrations SET version = 9999").execute(&store.pool).await.expect("changed");
+    sqlx::query("UPDATE _sqlx_migrations SET version = 9999 WHERE version = 1")
+        .execute(&store.pool)
+        .await
+        .expect("changed");
     let error = Store::open(&options).await.expect_err("must be refused");
     assert!(matches!(&error, StoreError::Migration { .. }), "{error:?}");
     assert!(error.to_string().contains("newer release"), "{error}");
