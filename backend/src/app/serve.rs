@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 
 use super::chores;
 use crate::api::{Api, Door};
+use crate::audit::{self, Audit};
 use crate::auth::{Auth, AuthError, FirstUser};
 use crate::catalog::{self, Catalog};
 use crate::config::{Config, InstanceError};
@@ -121,6 +122,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let instance = config.instance()?;
     let store = Store::open(&config.store_options()).await?;
     let auth = Auth::new(config.auth_options(), store.clone(), clock.clone())?;
+    let audit = Audit::new(store.clone(), clock.clone());
     let vault = Vault::new(store.clone(), keyring.clone(), clock.clone());
     let unreadable = vault.unreadable().await?;
     if !unreadable.is_empty() {
@@ -165,6 +167,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     );
 
     let first_user = auth.ensure_admin().await?;
+    if let FirstUser::Created { username, .. } = &first_user {
+        audit.record(audit::Event::done("server", "server", "user.create", username)).await?;
+    }
     // The door is opened only when what ran before has its slots again; Docker being away delays that, not the server.
     match runs.recover().await {
         Ok(recovery) => info!("{recovery}"),
@@ -173,8 +178,12 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     if let Err(error) = sync.run().await {
         error!(%error, "the pipelines cannot be read: {error}");
     }
-    let upkeep = Upkeep::new(clock.clone(), chores::all(&auth, &catalog, &store, &runs, &sync, &schedule));
+    let upkeep = Upkeep::new(
+        clock.clone(),
+        chores::all(&auth, &catalog, &store, &runs, &sync, &schedule, &audit, config.access.audit_kept),
+    );
     let api = Api {
+        audit,
         auth,
         catalog,
         journal,
@@ -187,6 +196,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         clock,
         log_rate: config.runs.log_stream_rate,
         data_dir: config.data.data_dir.clone(),
+        trusted_proxies: config.server.trusted_proxies.clone().into(),
     };
 
     let door = Door::open(config.server.bind_address)

@@ -3,18 +3,22 @@
 
 mod access;
 mod admission;
+mod audit;
 mod browser;
 mod cancel;
 mod contract;
 mod crash_matrix;
 mod dependencies;
 mod docker_trouble;
+mod door;
 mod failures;
 mod isolation;
 mod logs;
 mod metrics;
 mod openapi;
+mod people;
 mod recovery;
 mod retries;
+mod roles;
 mod shutdown;
 mod viewers;
