@@ -39,6 +39,12 @@ pub enum Route {
     Jobs,
     /// The server itself.
     System,
+    /// Users.
+    Users,
+    /// The audit log.
+    Audit,
+    /// One's own account.
+    Account,
     /// Anything else.
     Lost,
 }
@@ -57,6 +63,9 @@ impl Routable for Route {
             ["secrets"] => Self::Vault,
             ["schedules"] => Self::Jobs,
             ["system"] => Self::System,
+            ["users"] => Self::Users,
+            ["audit"] => Self::Audit,
+            ["account"] => Self::Account,
             _ => Self::Lost,
         })
     }
@@ -72,6 +81,9 @@ impl Routable for Route {
             Self::Vault => "/secrets".to_owned(),
             Self::Jobs => "/schedules".to_owned(),
             Self::System => "/system".to_owned(),
+            Self::Users => "/users".to_owned(),
+            Self::Audit => "/audit".to_owned(),
+            Self::Account => "/account".to_owned(),
             Self::Lost => "/404".to_owned(),
         }
     }
@@ -106,6 +118,9 @@ mod tests {
             Route::Vault,
             Route::Jobs,
             Route::System,
+            Route::Users,
+            Route::Audit,
+            Route::Account,
             Route::Lost,
         ];
         for page in pages {

@@ -1,12 +1,14 @@
 //! The calls, one function each.
 
 use fastflow_shared::{
-    Chore, Job, Login, LoginAnswer, MetricsBatch, NewVaultEntry, Overview, Pipeline, PipelineStats, PipelineSwitch,
-    Readiness, Run, RunHealth, RunPage, StartRun, SyncStatus, User, VaultChange, VaultEntry, routes,
+    ApiToken, ApiTokenCreated, AuditPage, Chore, Job, Login, LoginAnswer, MetricsBatch, NewApiToken, NewUser,
+    NewVaultEntry, Overview, PasswordChange, PasswordReset, Pipeline, PipelineStats, PipelineSwitch, Readiness, Run,
+    RunHealth, RunPage, SessionInfo, StartRun, SyncStatus, User, UserAccount, UserChange, UserWithPassword,
+    VaultChange, VaultEntry, routes,
 };
 use gloo_net::http::Method;
 
-use super::client::{Answer, dismiss, get, get_even, order, write};
+use super::client::{Answer, deliver, dismiss, get, get_even, order, write};
 use crate::logic::query::{RunFilter, url};
 
 /// Rows of one page of runs.
@@ -147,4 +149,82 @@ pub async fn chores() -> Answer<Vec<Chore>> {
 /// Whether the server can work; its 503 is an answer as well.
 pub async fn readiness() -> Answer<Readiness> {
     get_even(routes::READY, 503).await
+}
+
+/// Changes one's own password.
+pub async fn change_password(change: PasswordChange) -> Answer<()> {
+    deliver(Method::POST, routes::PASSWORD, &change).await
+}
+
+/// One's own sessions.
+pub async fn sessions() -> Answer<Vec<SessionInfo>> {
+    get(routes::SESSIONS).await
+}
+
+/// Ends one of them.
+pub async fn end_session(id: String) -> Answer<()> {
+    dismiss(Method::DELETE, &routes::session(&id)).await
+}
+
+/// Ends all of them but this one.
+pub async fn end_other_sessions() -> Answer<()> {
+    dismiss(Method::DELETE, routes::SESSIONS).await
+}
+
+/// One's own API tokens.
+pub async fn tokens() -> Answer<Vec<ApiToken>> {
+    get(routes::TOKENS).await
+}
+
+/// Makes an API token.
+pub async fn add_token(new: NewApiToken) -> Answer<ApiTokenCreated> {
+    write(Method::POST, routes::TOKENS, &new).await
+}
+
+/// Deletes an API token.
+pub async fn delete_token(id: String) -> Answer<()> {
+    dismiss(Method::DELETE, &routes::token(&id)).await
+}
+
+/// All users.
+pub async fn users() -> Answer<Vec<UserAccount>> {
+    get(routes::USERS).await
+}
+
+/// Creates a user.
+pub async fn add_user(new: NewUser) -> Answer<UserWithPassword> {
+    write(Method::POST, routes::USERS, &new).await
+}
+
+/// Changes role or lock of a user.
+pub async fn change_user(id: String, change: UserChange) -> Answer<()> {
+    deliver(Method::PATCH, &routes::user(&id), &change).await
+}
+
+/// Deletes a user.
+pub async fn delete_user(id: String) -> Answer<()> {
+    dismiss(Method::DELETE, &routes::user(&id)).await
+}
+
+/// Gives a user a password that is made up.
+pub async fn reset_password(id: String) -> Answer<UserWithPassword> {
+    write(Method::POST, &routes::user_password(&id), &PasswordReset::default()).await
+}
+
+/// A page of the audit log.
+pub async fn audit(pairs: Vec<(&'static str, String)>, cursor: String) -> Answer<AuditPage> {
+    let mut pairs = audit_times(pairs);
+    pairs.push(("cursor", cursor));
+    get(&url(routes::AUDIT, &pairs)).await
+}
+
+/// Days as they are chosen, as times for the server: a whole day of this browser's, its end included.
+#[must_use]
+pub fn audit_times(mut pairs: Vec<(&'static str, String)>) -> Vec<(&'static str, String)> {
+    for (key, value) in pairs.iter_mut().filter(|(key, value)| ["from", "to"].contains(key) && !value.is_empty()) {
+        let begin = js_sys::Date::new(&format!("{value}T00:00:00").into());
+        begin.set_date(begin.get_date() + u32::from(*key == "to"));
+        *value = begin.to_iso_string().into();
+    }
+    pairs
 }
