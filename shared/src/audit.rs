@@ -52,7 +52,7 @@ pub struct AuditEntry {
     pub actor: String,
     /// Id of the user; absent when it was nobody who is known.
     pub actor_id: Option<String>,
-    /// With what: `session`, `token`, `login`, `cli` or `server`.
+    /// With what: `session`, `token` or `login`; `cli` for the command line, `outside` for a webhook, `server` for itself.
     pub via: String,
     /// What was done, like `run.start`.
     pub action: String,

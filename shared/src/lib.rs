@@ -5,6 +5,7 @@
 
 mod audit;
 mod auth;
+pub mod json;
 mod log;
 mod metrics;
 mod page;

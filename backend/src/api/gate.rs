@@ -180,8 +180,8 @@ impl Gate {
         }
         let answer = inner.call(request).await.unwrap_or_else(|error| error.into_response());
         let status = answer.status();
-        // Of what anybody can send without a login, only what was decided is written down: else anybody could fill the log.
-        let decided = caller.is_some() || status.is_success() || status == StatusCode::UNAUTHORIZED;
+        let refused = found.rule.refusals && status == StatusCode::UNAUTHORIZED;
+        let decided = caller.is_some() || status.is_success() || refused;
         if decided {
             let note = NOTE.with(RefCell::take);
             let event = event(action, &found, &origin, user_agent.as_deref(), caller.as_ref(), note, &answer);
@@ -256,7 +256,8 @@ fn event(
     let user = caller.map(|caller| &caller.identity.user);
     let mut detail = note.detail;
     let via = match caller.map(|caller| &caller.identity.means) {
-        None => "login",
+        None if found.rule.operation == "login" => "login",
+        None => "outside",
         Some(Means::Session) => "session",
         Some(Means::Token { name }) => {
             detail.insert("token".to_owned(), name.clone());

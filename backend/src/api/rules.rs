@@ -24,13 +24,16 @@ pub struct Rule {
     pub action: Option<&'static str>,
     /// Whether the answer is held back when the audit log cannot be written.
     pub discloses: bool,
+    /// Whether refusals of somebody who is not known are written down. Only where something limits how often there can be
+    /// one: else anybody could fill the log.
+    pub refusals: bool,
     /// Most bytes of its body.
     pub max_body: usize,
 }
 
 const fn rule(operation: &'static str, needs: Option<Role>) -> Rule {
     let max_body = if needs.is_none() { MAX_OPEN_BODY } else { MAX_BODY };
-    Rule { operation, needs, in_person: false, action: None, discloses: false, max_body }
+    Rule { operation, needs, in_person: false, action: None, discloses: false, refusals: false, max_body }
 }
 
 const fn open(operation: &'static str) -> Rule {
@@ -60,6 +63,16 @@ impl Rule {
         Self { discloses: true, ..self.audited(action) }
     }
 
+    /// With refusals of strangers.
+    const fn with_refusals(self) -> Self {
+        Self { refusals: true, ..self }
+    }
+
+    /// With a larger body than operations without a login have.
+    const fn large(self) -> Self {
+        Self { max_body: MAX_BODY, ..self }
+    }
+
     /// Only with a login, not with an API token.
     const fn in_person(self) -> Self {
         Self { in_person: true, ..self }
@@ -69,7 +82,7 @@ impl Rule {
 /// Every operation.
 pub const RULES: &[Rule] = &[
     // The door.
-    open("login").audited("auth.login"),
+    open("login").audited("auth.login").with_refusals(),
     viewer("logout").audited("auth.logout"),
     viewer("getMe"),
     viewer("changePassword").in_person().audited("auth.password"),
@@ -114,14 +127,23 @@ pub const RULES: &[Rule] = &[
     admin("createSecret").audited("secret.create"),
     admin("changeSecret").audited("secret.change"),
     admin("deleteSecret").audited("secret.delete"),
+    // The code.
+    operator("sync").audited("sync.run"),
+    viewer("getSyncStatus"),
+    viewer("listSyncs"),
+    viewer("getSyncLog"),
+    viewer("streamSyncLog"),
+    admin("getSyncSettings"),
+    admin("changeSyncSettings").audited("sync.change_settings"),
+    admin("resetSyncSettings").audited("sync.reset_settings"),
+    admin("testSync").audited("sync.test"),
+    open("syncWebhook").large().audited("sync.webhook"),
     // The server.
     open("getHealth"),
     open("getReadiness"),
     viewer("getOverview"),
     viewer("listChores"),
     viewer("listJobs"),
-    operator("sync").audited("sync.run"),
-    viewer("getSyncStatus"),
     viewer("streamEvents"),
 ];
 

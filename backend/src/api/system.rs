@@ -88,6 +88,7 @@ impl SystemApi {
         let options = self.0.runs.options();
         let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
         let docker = self.0.runs.ping_docker().await;
+        let warm = self.0.runs.warm_pool();
         Ok(Json(Overview {
             running: count(load.running),
             queued: count(load.queued),
@@ -96,6 +97,9 @@ impl SystemApi {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             docker_ok: docker.is_ok(),
             docker: docker.map_or_else(|error| error.to_string(), |info| info.engine_version),
+            warm_wanted: count(warm.wanted),
+            warm_ready: count(warm.ready),
+            warm_problem: warm.problem,
         }))
     }
 

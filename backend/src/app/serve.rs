@@ -203,6 +203,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         .await
         .map_err(|source| ServeError::Bind { address: config.server.bind_address.to_string(), source })?;
     upkeep.start();
+    runs.keep_warm();
     greet(door.address(), &first_user, &config);
     let stop = async {
         stop_signal().await;
@@ -287,6 +288,7 @@ fn run_options(config: &Config, instance: &str) -> Result<runs::Options, ServeEr
         health_interval: Duration::from_secs(15),
         stop_on_shutdown: config.server.shutdown_stops_runs,
         docker_patience: Duration::from_secs(5 * 60),
+        warm_containers: config.runs.warm_containers,
         steps,
     })
 }

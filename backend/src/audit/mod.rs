@@ -28,7 +28,7 @@ pub struct Event {
     pub actor: String,
     /// The user, when it is one.
     pub actor_id: Option<String>,
-    /// With what: `session`, `token`, `login`, `cli`, `server`.
+    /// With what, see [`AuditEntry::via`].
     pub via: &'static str,
     /// What was done.
     pub action: String,

@@ -80,8 +80,13 @@ pub fn prune(root: &Path, in_use: &HashSet<PathBuf>, age: Duration) -> io::Resul
 
 /// Copies files, folders and links as they are. A link is never followed: inside the container it can only lead to what the
 /// container sees. Sockets, pipes and devices are left out, and so is `.git`.
-pub fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir(to)?;
+    copy_into(from, to)
+}
+
+/// The same, into an empty folder that is there already.
+pub fn copy_into(from: &Path, to: &Path) -> io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (kind, name) = (entry.file_type()?, entry.file_name());

@@ -19,7 +19,7 @@ use crate::domain::pipeline::Settings;
 use crate::git::{self, Head};
 use crate::store::{SeenPipeline, Store, StoreError};
 
-pub use code::copy_folder;
+pub use code::copy_into;
 pub use scan::read_folder;
 
 /// Where the pipelines lie.

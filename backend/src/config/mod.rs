@@ -112,6 +112,8 @@ pub struct Runs {
     pub max_concurrent: usize,
     /// `MAX_QUEUED_RUNS`.
     pub max_queued: usize,
+    /// `WARM_CONTAINERS`.
+    pub warm_containers: usize,
     /// `CONTAINER_TIMEOUT`; `None` is never.
     pub timeout: Option<Duration>,
     /// `RETRY_ATTEMPTS`.
@@ -226,6 +228,7 @@ impl Config {
             runs: Runs {
                 max_concurrent: v.whole("MAX_CONCURRENT_RUNS"),
                 max_queued: v.whole("MAX_QUEUED_RUNS"),
+                warm_containers: v.whole("WARM_CONTAINERS"),
                 timeout: v.seconds("CONTAINER_TIMEOUT"),
                 retry_attempts: v.whole("RETRY_ATTEMPTS"),
                 cancel_grace: v.seconds("CANCEL_GRACE_SECONDS").unwrap_or_default(),

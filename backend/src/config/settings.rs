@@ -172,6 +172,12 @@ pub const GROUPS: &[Group] = &[
                 "Runs that wait for a place; one more is refused (429). 0 refuses as soon as no place is free.",
             ),
             setting(
+                "WARM_CONTAINERS",
+                "2",
+                Kind::Whole { min: 0, max: 50 },
+                "Containers that are started ahead and wait for a run, so that it begins at once; 0 for none.",
+            ),
+            setting(
                 "CONTAINER_TIMEOUT",
                 "0",
                 Kind::Whole { min: 0, max: YEAR },

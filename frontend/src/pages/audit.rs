@@ -5,7 +5,6 @@ use std::rc::Rc;
 use fastflow_shared::{AuditEntry, AuditPage, AuditResult, routes};
 use wasm_bindgen_futures::spawn_local;
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use crate::api;
 use crate::hooks::{TabState, use_load, use_tab};
@@ -13,6 +12,7 @@ use crate::logic::outcome::Tone;
 use crate::logic::query;
 use crate::providers::toasts::use_toaster;
 use crate::route::Route;
+use crate::router::{use_location, use_navigator};
 use crate::text::{Texts, use_text};
 use crate::ui::badge::tag;
 use crate::ui::button::Button;
@@ -52,7 +52,7 @@ pub fn Audit() -> Html {
             let mut pairs = pairs.clone();
             pairs.iter_mut().filter(|(name, _)| *name == key).for_each(|(_, old)| old.clone_from(&value));
             if let Some(navigator) = &navigator {
-                let _ = navigator.replace_with_query(&Route::Audit, yew_router::query::Raw(query::build(&pairs)));
+                navigator.replace_with_query(&Route::Audit, &query::build(&pairs));
             }
         })
     };

@@ -3,13 +3,13 @@
 use fastflow_shared::Role;
 use wasm_bindgen_futures::spawn_local;
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use crate::api::{self, stream::Link as Connection};
 use crate::providers::dialogs::{StartForm, Starter};
 use crate::providers::session::{Session, use_session};
 use crate::providers::settings::{ProviderProps, Settings, Theme, use_settings};
 use crate::route::Route;
+use crate::router::{Link, use_route};
 use crate::text::{Language, Texts, use_text};
 use crate::ui::icon::{Icon, glyph};
 use crate::ui::mark::mark;
@@ -43,7 +43,7 @@ fn belongs(page: &Route, here: &Route) -> bool {
 #[component]
 pub fn Shell(props: &ProviderProps) -> Html {
     let t = use_text();
-    let here = use_route::<Route>().unwrap_or(Route::Lost);
+    let here = use_route();
     let role = use_session().user().map_or(Role::Viewer, |user| user.role);
     let form = use_state(|| None::<StartForm>);
     let overlay = use_state_eq(|| None::<Overlay>);
@@ -60,7 +60,7 @@ pub fn Shell(props: &ProviderProps) -> Html {
             // The style sheet hides what the role may not do; the server refuses it in any case.
             <div class="shell" data-role={role.as_str()}>
                 <header class="side">
-                    <Link<Route> to={Route::Dashboard} classes="side-mark">{mark(true)}</Link<Route>>
+                    <Link to={Route::Dashboard} classes="side-mark">{mark(true)}</Link>
                     <button type="button" class="side-search" onclick={search} aria-label={t.nav.search} data-testid="open-palette">
                         {glyph(Icon::Search)}<span>{t.nav.search}</span><kbd>{"Ctrl K"}</kbd>
                     </button>
@@ -68,9 +68,9 @@ pub fn Shell(props: &ProviderProps) -> Html {
                         {for pages(t).into_iter().filter(|(.., needs)| role >= *needs).map(|(text, icon, to, _)| {
                             let now = belongs(&to, &here);
                             html! {
-                                <Link<Route> {to} classes={classes!("side-link", now.then_some("is-here"))}>
+                                <Link {to} classes={classes!("side-link", now.then_some("is-here"))}>
                                     {glyph(icon)}<span>{text}</span>
-                                </Link<Route>>
+                                </Link>
                             }
                         })}
                     </nav>
@@ -127,14 +127,14 @@ fn Account(props: &AccountProps) -> Html {
     html! {
         <Menu label={t.nav.menu} class="account" up=true stays=true testid="account" button={html! {
             <>
-                <span class="avatar" aria-hidden="true">{name.chars().next().map(|c| c.to_uppercase().to_string())}</span>
+                <span class="avatar" aria-hidden="true">{name.chars().next().map(|c| c.to_ascii_uppercase())}</span>
                 <span class="account-name">{name.clone()}</span>
             </>
         }}>
             <p class="menu-note">{t.nav.signed_in_as}{" "}<strong>{name}</strong>{" · "}{role}</p>
             <Preferences />
             <hr />
-            <Link<Route> to={Route::Account} classes="menu-item">{glyph(Icon::User)}<span>{t.people.account}</span></Link<Route>>
+            <Link to={Route::Account} classes="menu-item">{glyph(Icon::User)}<span>{t.people.account}</span></Link>
             <MenuButton text={t.nav.help} icon={Icon::Keyboard} onclick={props.onhelp.clone()} />
             <a class="menu-item" href="/docs" target="_blank" rel="noopener">{glyph(Icon::Book)}<span>{t.nav.api_docs}</span></a>
             <MenuButton text={t.nav.sign_out} icon={Icon::SignOut} testid="sign-out" onclick={sign_out} />
