@@ -26,8 +26,14 @@ pub const SYNC: &str = "/api/sync";
 pub const SYNC_STATUS: &str = "/api/sync/status";
 /// `GET`, `POST`: secrets and parameters.
 pub const SECRETS: &str = "/api/secrets";
-/// `GET`: jobs.
+/// `GET`: jobs; `POST`: make one.
 pub const JOBS: &str = "/api/scheduler/jobs";
+/// `POST`: explain a trigger.
+pub const EXPLAIN: &str = "/api/scheduler/explain";
+/// `GET`: what fired and what would fire between two instants.
+pub const PREVIEW: &str = "/api/scheduler/preview";
+/// `GET`: names of time zones.
+pub const ZONES: &str = "/api/scheduler/zones";
 /// `GET`: periodic chores.
 pub const CHORES: &str = "/api/chores";
 
@@ -44,6 +50,30 @@ pub fn segment(text: &str) -> String {
         }
     }
     out
+}
+
+/// `GET`, `PUT`, `PATCH`, `DELETE`: one job.
+#[must_use]
+pub fn job(id: &str) -> String {
+    format!("{JOBS}/{}", segment(id))
+}
+
+/// `POST`: start a job now.
+#[must_use]
+pub fn job_run(id: &str) -> String {
+    format!("{}/run", job(id))
+}
+
+/// `GET`: the next due times of a job.
+#[must_use]
+pub fn job_next(id: &str) -> String {
+    format!("{}/next", job(id))
+}
+
+/// `GET`: what became of a job's due times.
+#[must_use]
+pub fn job_firings(id: &str) -> String {
+    format!("{}/firings", job(id))
 }
 
 /// `GET`: one pipeline; `PATCH`: switch it.

@@ -8,6 +8,7 @@ mod logs;
 mod pipelines;
 mod problem;
 mod runs;
+mod scheduler;
 mod secrets;
 mod security;
 mod spa;
@@ -50,6 +51,8 @@ enum Tag {
     Pipelines,
     /// What was started.
     Runs,
+    /// What is started by the clock.
+    Schedules,
     /// What runs are given.
     Secrets,
     /// The server itself.
@@ -105,6 +108,7 @@ fn services(
         runs::RunsApi(api.clone()),
         logs::LogsApi(api.clone()),
         files::FilesApi(api.clone()),
+        scheduler::SchedulerApi(api.clone()),
         secrets::SecretsApi(api.clone()),
         system::SystemApi(api.clone()),
     );

@@ -20,7 +20,7 @@ use crate::engine::{self, DockerEngine, Engine, EngineError, HostPath, Network};
 use crate::environments::{self, EnvironmentError, Environments};
 use crate::journal::{self, Journal, JournalError};
 use crate::runs::{self, Runs, RunsError, Steps};
-use crate::schedule::Schedule;
+use crate::schedule::{self, Schedule};
 use crate::store::{Store, StoreError};
 use crate::sync::{self, Sync};
 use crate::upkeep::Upkeep;
@@ -150,8 +150,13 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         clock: clock.clone(),
     };
     let runs = Runs::new(run_options(&config, &instance)?, rooms)?;
-    let schedule =
-        Schedule::new(store.clone(), catalog.clone(), runs.clone(), clock.clone(), uuid::Uuid::now_v7().to_string());
+    let schedule = Schedule::new(
+        schedule::Options { owner: uuid::Uuid::now_v7().to_string(), time_zone: config.schedule_zone() },
+        store.clone(),
+        catalog.clone(),
+        runs.clone(),
+        clock.clone(),
+    );
     let sync = Sync::new(
         sync::Options { pre_heat: config.worker.pre_heat, image: config.worker.image.clone() },
         sync::Rooms {

@@ -165,6 +165,12 @@ pub const GROUPS: &[Group] = &[
                 "Seconds without any output after which a run counts as unhealthy; 0 is never.",
             ),
             setting(
+                "SCHEDULE_TIME_ZONE",
+                "UTC",
+                Kind::Zone,
+                "Time zone of cron expressions that name none.",
+            ),
+            setting(
                 "LOG_STREAM_RATE_LIMIT",
                 "100",
                 Kind::Whole { min: 0, max: 1_000_000 },

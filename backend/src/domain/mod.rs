@@ -1,10 +1,16 @@
 //! Floor 0: what the product means, as pure functions and data. No I/O, no async, no clock of its own.
 
 pub mod clock;
+pub mod cron;
 pub mod env;
 pub mod error_line;
+pub mod firing;
 pub mod outcome;
 pub mod pipeline;
 pub mod run;
+pub mod schedules;
+pub mod simulate;
 pub mod size;
 pub mod trigger;
+pub mod trigger_words;
+pub mod zone;

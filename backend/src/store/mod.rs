@@ -12,6 +12,7 @@
 mod codec;
 mod environments;
 mod error;
+mod firings;
 mod jobs;
 mod options;
 mod pipelines;
@@ -39,7 +40,8 @@ use tokio::sync::Semaphore;
 
 pub use environments::EnvironmentRow;
 pub use error::StoreError;
-pub use jobs::{Claim, FiringRow, JobRow, NewJob, REPOSITORY};
+pub use firings::{Claim, FiringRow, FiringState, REPLACED, Take};
+pub use jobs::{JobRow, NewJob, REPOSITORY};
 pub use options::Options;
 use options::Target;
 pub use pipelines::{PipelineRow, SeenPipeline};
