@@ -1,8 +1,9 @@
 //! The calls, one function each.
 
+use chrono::{DateTime, Utc};
 use fastflow_shared::{
-    Chore, Job, Login, LoginAnswer, MetricsBatch, NewVaultEntry, Overview, Pipeline, PipelineStats, PipelineSwitch,
-    Readiness, Run, RunHealth, RunPage, StartRun, SyncStatus, User, VaultChange, VaultEntry, routes,
+    Chore, FiringPage, Job, JobDraft, JobSwitch, Login, LoginAnswer, MetricsBatch, NewVaultEntry, Outlook, Overview, Pipeline, PipelineStats, PipelineSwitch,
+    Preview, Readiness, Run, RunHealth, RunPage, StartRun, SyncStatus, TriggerDraft, User, VaultChange, VaultEntry, routes,
 };
 use gloo_net::http::Method;
 
@@ -137,6 +138,50 @@ pub async fn delete_entry(key: String) -> Answer<()> {
 /// Schedules.
 pub async fn jobs() -> Answer<Vec<Job>> {
     get(routes::JOBS).await
+}
+
+/// Pauses a schedule, or lets it go on.
+pub async fn switch_job(id: String, enabled: bool) -> Answer<Job> {
+    write(Method::PATCH, &routes::job(&id), &JobSwitch { enabled }).await
+}
+
+/// Makes a schedule, or changes one.
+pub async fn save_job(id: Option<String>, draft: JobDraft) -> Answer<Job> {
+    match id {
+        None => write(Method::POST, routes::JOBS, &draft).await,
+        Some(id) => write(Method::PUT, &routes::job(&id), &draft).await,
+    }
+}
+
+/// Deletes a schedule.
+pub async fn delete_job(id: String) -> Answer<()> {
+    dismiss(Method::DELETE, &routes::job(&id)).await
+}
+
+/// Starts a schedule's run now.
+pub async fn run_job(id: String) -> Answer<Run> {
+    order(Method::POST, &routes::job_run(&id)).await
+}
+
+/// What became of a schedule's due times.
+pub async fn job_firings(id: String) -> Answer<FiringPage> {
+    get(&routes::job_firings(&id)).await
+}
+
+/// What a trigger means.
+pub async fn explain(trigger: TriggerDraft) -> Answer<Outlook> {
+    write(Method::POST, routes::EXPLAIN, &trigger).await
+}
+
+/// What fired and what would fire.
+pub async fn preview(from: DateTime<Utc>, to: DateTime<Utc>) -> Answer<Preview> {
+    let text = |at: DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    get(&url(routes::PREVIEW, &[("from", text(from)), ("to", text(to))])).await
+}
+
+/// Names of time zones.
+pub async fn zones() -> Answer<Vec<String>> {
+    get(routes::ZONES).await
 }
 
 /// Periodic chores.

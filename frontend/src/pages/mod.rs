@@ -2,6 +2,8 @@
 
 mod dash_now;
 mod dashboard;
+mod job_calendar;
+mod job_form;
 mod jobs;
 mod login;
 mod lost;

@@ -33,7 +33,11 @@ pub(super) struct Rows {
     store: Store,
     catalog: Catalog,
     clock: ManualClock,
+    working: Working,
 }
+
+/// Runs that have not ended: job, run, when it was started.
+pub(super) type Working = Arc<std::sync::Mutex<Vec<(String, String, Millis)>>>;
 
 #[async_trait]
 impl Launch for Rows {
@@ -77,11 +81,14 @@ impl Launch for Rows {
         if !keep.store(store, &run).await? {
             return Ok(None);
         }
+        let job = run.job_id.clone().unwrap_or_default();
+        self.working.lock().expect("not poisoned").push((job, run.id.clone(), self.clock.now()));
         let row = crate::store::RunRow::from(run);
         Ok(Some(row.into_run(fastflow_shared::Phase::Queued, None, self.clock.now())))
     }
 
     async fn cancel(&self, run: &str, _by: &str) -> Result<(), RunsError> {
+        self.working.lock().expect("not poisoned").retain(|(_, id, _)| id != run);
         end(&self.store, run, self.clock.now()).await;
         Ok(())
     }
@@ -135,10 +142,12 @@ impl World {
         let shared: SharedClock = Arc::new(self.clock.clone());
         let catalog = Catalog::new(options, store.clone(), shared.clone());
         catalog.refresh().await.expect("readable");
-        let rows = Rows { store: store.clone(), catalog: catalog.clone(), clock: self.clock.clone() };
+        let working = Working::default();
+        let rows =
+            Rows { store: store.clone(), catalog: catalog.clone(), clock: self.clock.clone(), working: working.clone() };
         let options = Options { owner: uuid::Uuid::now_v7().to_string(), time_zone: Zone::UTC };
         let schedule = Schedule::with_launcher(options, store, catalog.clone(), Arc::new(rows), shared);
-        Server { schedule, catalog }
+        Server { schedule, catalog, working }
     }
 
     /// A job, due as its trigger says from the present on.
@@ -222,6 +231,7 @@ pub(super) const LATEST: Policy = Policy { catch_up: CatchUp::Latest, overlap: O
 pub(super) struct Server {
     pub schedule: Schedule,
     pub catalog: Catalog,
+    pub working: Working,
 }
 
 impl std::ops::Deref for Server {
