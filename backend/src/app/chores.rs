@@ -26,13 +26,18 @@ const SCHEDULE_PAUSE: Duration = Duration::from_millis(50);
 pub fn all(auth: &Auth, catalog: &Catalog, store: &Store, runs: &Runs, sync: &Sync, schedule: &Schedule) -> Vec<Chore> {
     let seconds = Duration::from_secs;
     vec![
-        Chore::new("schedule", "Takes over the jobs of the code and starts what is due, at its instant.", SCHEDULE_PAUSE, {
-            let schedule = schedule.clone();
-            move || {
+        Chore::new(
+            "schedule",
+            "Takes over the jobs of the code and starts what is due, at its instant.",
+            SCHEDULE_PAUSE,
+            {
                 let schedule = schedule.clone();
-                async move { schedule.tick_for(SCHEDULE_ROUND).await.map(|fired| format!("{fired} runs started")) }
-            }
-        }),
+                move || {
+                    let schedule = schedule.clone();
+                    async move { schedule.tick_for(SCHEDULE_ROUND).await.map(|fired| format!("{fired} runs started")) }
+                }
+            },
+        ),
         Chore::new("firings", "Deletes what is known of due times that passed a year ago.", seconds(3600), {
             let schedule = schedule.clone();
             move || {

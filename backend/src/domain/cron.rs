@@ -220,7 +220,11 @@ fn ceil_minute(time: NaiveDateTime) -> Option<NaiveDateTime> {
 
 /// At most 60 characters of an expression, for a message.
 fn shorten(text: &str) -> String {
-    if text.chars().count() > 60 { format!("{}…", text.chars().take(60).collect::<String>()) } else { text.to_owned() }
+    if text.chars().count() > 60 {
+        format!("{}…", text.chars().take(60).collect::<String>())
+    } else {
+        text.to_owned()
+    }
 }
 
 fn alias(text: &str) -> Result<&'static str, String> {
@@ -279,9 +283,10 @@ impl DayOfWeek {
         }
         if let Some((day, nth)) = item.split_once('#') {
             let day = value(day, &WEEKDAY)?;
-            let nth: usize = nth.parse().ok().filter(|n| (1..=5).contains(n)).ok_or_else(|| {
-                format!("`{item}`: after # stands which such day of the month is meant, from 1 to 5")
-            })?;
+            let nth: usize =
+                nth.parse().ok().filter(|n| (1..=5).contains(n)).ok_or_else(|| {
+                    format!("`{item}`: after # stands which such day of the month is meant, from 1 to 5")
+                })?;
             self.nth[nth - 1] |= 1 << (day % 7);
             return Ok(true);
         }
@@ -292,11 +297,7 @@ impl DayOfWeek {
 }
 
 /// The bits of a field. `special` takes items that are no numbers.
-fn read(
-    field: &str,
-    kind: &Kind,
-    mut special: impl FnMut(&str) -> Result<bool, String>,
-) -> Result<u64, String> {
+fn read(field: &str, kind: &Kind, mut special: impl FnMut(&str) -> Result<bool, String>) -> Result<u64, String> {
     let mut bits = 0;
     for item in field.split(',') {
         if item.is_empty() {
@@ -368,4 +369,3 @@ fn value(text: &str, kind: &Kind) -> Result<u32, String> {
         format!("`{text}` is no {}: {}-{}{names}", kind.name, kind.min, kind.max)
     })
 }
-

@@ -196,8 +196,9 @@ pub fn step(moment: &Moment<'_>) -> Option<Step> {
     let decided = moment.decided_at.filter(|decided| *decided >= due);
     let judged_at = decided.unwrap_or(now);
     let was_missed = due.0 < judged_at.0 - LATE;
-    let keep_judgement =
-        |next: Option<Millis>| (was_missed || decided.is_some()).then_some(judged_at).filter(|at| next.is_some_and(|next| next <= *at));
+    let keep_judgement = |next: Option<Millis>| {
+        (was_missed || decided.is_some()).then_some(judged_at).filter(|at| next.is_some_and(|next| next <= *at))
+    };
     if was_missed {
         let first = first_kept(timetable, policy.catch_up, due, judged_at);
         if first != Some(due) {
@@ -314,7 +315,15 @@ mod tests {
     fn a_judgement_that_was_stored_is_kept_however_late_the_next_step_comes() {
         let all = policy(CatchUp::All { most: 2, max_age: 24 * HOUR }, Overlap::Allow, None);
         let timetable = hourly();
-        let moment = |due, decided_at, now| Moment { timetable: &timetable, policy: all, due, decided_at, now, active: 0, waiting: 0 };
+        let moment = |due, decided_at, now| Moment {
+            timetable: &timetable,
+            policy: all,
+            due,
+            decided_at,
+            now,
+            active: 0,
+            waiting: 0,
+        };
         let first = step(&moment(at(1, 0), None, at(5, 30))).expect("due");
         assert_eq!(first, Step { act: missed(3, 3), next: Some(at(4, 0)), decided_at: Some(at(5, 30)) });
         // The server crashed and came back ten hours later: 4 and 5 are still to be made up for, 6 to 15 are judged anew.
@@ -328,7 +337,9 @@ mod tests {
         let act = |overlap, most, active, waiting| {
             let policy = policy(CatchUp::Latest, overlap, most);
             let due = at(1, 0);
-            step(&Moment { timetable: &timetable, policy, due, decided_at: None, now: due, active, waiting }).expect("due").act
+            step(&Moment { timetable: &timetable, policy, due, decided_at: None, now: due, active, waiting })
+                .expect("due")
+                .act
         };
         let only = |why| Act::LeaveOut { why, count: 1, until: at(1, 0) };
         for (overlap, most, active, waiting, expected) in [
@@ -353,7 +364,15 @@ mod tests {
     fn nothing_is_due_before_its_time() {
         let timetable = hourly();
         let policy = policy(CatchUp::Latest, Overlap::Allow, None);
-        let moment = Moment { timetable: &timetable, policy, due: at(2, 0), decided_at: None, now: at(1, 59), active: 0, waiting: 0 };
+        let moment = Moment {
+            timetable: &timetable,
+            policy,
+            due: at(2, 0),
+            decided_at: None,
+            now: at(1, 59),
+            active: 0,
+            waiting: 0,
+        };
         assert_eq!(step(&moment), None);
     }
 

@@ -119,7 +119,8 @@ fn entries(fields: &Map<String, Value>, defaults: &Defaults, problems: &mut Prob
     let mut ids = BTreeSet::new();
     let mut schedules = Vec::new();
     for (index, entry) in list.iter().enumerate() {
-        let mut problem = |message: String| problems.push(("schedules".to_owned(), format!("entry {}: {message}", index + 1)));
+        let mut problem =
+            |message: String| problems.push(("schedules".to_owned(), format!("entry {}: {message}", index + 1)));
         let Value::Object(fields) = entry else {
             problem(format!("expected an object, found {}", shorten(entry)));
             continue;
@@ -129,7 +130,9 @@ fn entries(fields: &Map<String, Value>, defaults: &Defaults, problems: &mut Prob
             continue;
         };
         if ["cron", "interval", "once"].contains(&id) || !ids.insert(id.to_owned()) {
-            problem(format!("the id `{id}` is taken; each schedule needs its own (cron, interval and once are the pipeline's)"));
+            problem(format!(
+                "the id `{id}` is taken; each schedule needs its own (cron, interval and once are the pipeline's)"
+            ));
             continue;
         }
         let entry = Entry { fields, field: Some("schedules"), label: format!("`{id}`: ") };
@@ -370,7 +373,11 @@ mod tests {
             (json!({ "schedules": [{ "id": "a b", "cron": "@daily" }] }), "schedules", "`id`"),
             (json!({ "schedules": [{ "id": "cron", "cron": "@daily" }] }), "schedules", "is taken"),
             (json!({ "schedules": [{ "id": "a" }] }), "schedules", "`a`: `cron`: an entry has one trigger"),
-            (json!({ "schedules": [{ "id": "a", "cron": "@daily", "interval_seconds": 5 }] }), "schedules", "one trigger"),
+            (
+                json!({ "schedules": [{ "id": "a", "cron": "@daily", "interval_seconds": 5 }] }),
+                "schedules",
+                "one trigger",
+            ),
             (json!({ "schedules": [{ "id": "a", "cron": "61 * * * *" }] }), "schedules", "`a`: `61 * * * *`"),
             (json!({ "schedules": [{ "id": "a", "cron": "@daily", "mem_hard_limit": "1m" }] }), "schedules", "minimum"),
             (json!({ "schedules": [{ "id": "a", "cron": "@daily", "timeout": "x" }] }), "schedules", "`timeout`"),

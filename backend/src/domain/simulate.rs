@@ -85,7 +85,8 @@ pub fn play(mut player: Player, outages: &[(Millis, Millis)], until: Millis, mos
         while let Some(due) = player.next {
             let Player { timetable, policy, decided_at, active, .. } = &player;
             let (active, waits) = (active.len(), waiting.len());
-            let moment = Moment { timetable, policy: *policy, due, decided_at: *decided_at, now, active, waiting: waits };
+            let moment =
+                Moment { timetable, policy: *policy, due, decided_at: *decided_at, now, active, waiting: waits };
             let Some(Step { act, next, decided_at }) = step(&moment) else { break };
             let fate = match act {
                 Act::Start { cancel } => {

@@ -40,13 +40,8 @@ const MONTHS: [[&str; 2]; 12] = [
     ["December", "Dezember"],
 ];
 
-const NTH: [[&str; 2]; 5] = [
-    ["first", "ersten"],
-    ["second", "zweiten"],
-    ["third", "dritten"],
-    ["fourth", "vierten"],
-    ["fifth", "fünften"],
-];
+const NTH: [[&str; 2]; 5] =
+    [["first", "ersten"], ["second", "zweiten"], ["third", "dritten"], ["fourth", "vierten"], ["fifth", "fünften"]];
 
 /// Most times of the day that are listed one by one.
 const MAX_TIMES: u32 = 6;
@@ -103,7 +98,9 @@ pub fn note(note: &DstNote, language: Language) -> String {
             format!("On {day} the clock jumps from {from} to {to}: its times in between do not exist and are left out.")
         }
         (Meeting::GapLeftOut, German) => {
-            format!("Am {day} springt die Uhr von {from} auf {to}: seine Zeiten dazwischen gibt es nicht, sie entfallen.")
+            format!(
+                "Am {day} springt die Uhr von {from} auf {to}: seine Zeiten dazwischen gibt es nicht, sie entfallen."
+            )
         }
         (Meeting::OverlapOnce, English) => {
             format!("On {day} the time from {from} to {to} comes twice: it fires the first time only.")
@@ -331,23 +328,55 @@ mod tests {
         for (expression, english, german) in [
             ("* * * * *", "Every minute", "Jede Minute"),
             ("*/15 * * * *", "Every 15 minutes", "Alle 15 Minuten"),
-            ("*/15 9-17 * * 1-5", "Every 15 minutes from 09:00 to 17:59 on Monday to Friday", "Alle 15 Minuten von 09:00 bis 17:59 am Montag bis Freitag"),
+            (
+                "*/15 9-17 * * 1-5",
+                "Every 15 minutes from 09:00 to 17:59 on Monday to Friday",
+                "Alle 15 Minuten von 09:00 bis 17:59 am Montag bis Freitag",
+            ),
             ("0 * * * *", "Every hour, on the hour", "Jede Stunde, zur vollen Stunde"),
             ("30 * * * *", "Every hour, at minute 30", "Jede Stunde, zur Minute 30"),
             ("5 */6 * * *", "Every 6 hours, at minute 5", "Alle 6 Stunden, zur Minute 5"),
             ("30 2 * * *", "At 02:30 every day", "Um 02:30 jeden Tag"),
-            ("0,30 8,20 * * *", "At 08:00, 08:30, 20:00 and 20:30 every day", "Um 08:00, 08:30, 20:00 und 20:30 jeden Tag"),
+            (
+                "0,30 8,20 * * *",
+                "At 08:00, 08:30, 20:00 and 20:30 every day",
+                "Um 08:00, 08:30, 20:00 und 20:30 jeden Tag",
+            ),
             ("0 6 * * 6,0", "At 06:00 on Saturday and Sunday", "Um 06:00 am Samstag und Sonntag"),
             ("0 0 1,15 * *", "At 00:00 on day 1 and 15 of the month", "Um 00:00 am 1. und 15. Tag des Monats"),
             ("0 0 L * *", "At 00:00 on the last day of the month", "Um 00:00 am letzten Tag des Monats"),
             ("0 0 * * 5L", "At 00:00 on the last Friday of the month", "Um 00:00 am letzten Freitag des Monats"),
             ("0 0 * * 2#1", "At 00:00 on the first Tuesday of the month", "Um 00:00 am ersten Dienstag des Monats"),
-            ("0 0 13 * 5", "At 00:00 on day 13 of the month or on Friday", "Um 00:00 am 13. Tag des Monats oder am Freitag"),
-            ("0 0 */2 * 1", "At 00:00 on day 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29 and 31 of the month, if it is also on Monday", ""),
-            ("0 0 1 1,7 *", "At 00:00 on day 1 of the month in January and July", "Um 00:00 am 1. Tag des Monats im Januar und Juli"),
-            ("0 0 1 3-9 *", "At 00:00 on day 1 of the month in March to September", "Um 00:00 am 1. Tag des Monats im März bis September"),
-            ("7-59/13 * * * *", "In the minutes 7, 20, 33, 46 and 59 of every hour", "In den Minuten 7, 20, 33, 46 und 59 jeder Stunde"),
-            ("* 2,4 * * *", "Every minute from 02:00 to 02:59 and from 04:00 to 04:59", "Jede Minute von 02:00 bis 02:59 und von 04:00 bis 04:59"),
+            (
+                "0 0 13 * 5",
+                "At 00:00 on day 13 of the month or on Friday",
+                "Um 00:00 am 13. Tag des Monats oder am Freitag",
+            ),
+            (
+                "0 0 */2 * 1",
+                "At 00:00 on day 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29 and 31 of the month, if it is also on Monday",
+                "",
+            ),
+            (
+                "0 0 1 1,7 *",
+                "At 00:00 on day 1 of the month in January and July",
+                "Um 00:00 am 1. Tag des Monats im Januar und Juli",
+            ),
+            (
+                "0 0 1 3-9 *",
+                "At 00:00 on day 1 of the month in March to September",
+                "Um 00:00 am 1. Tag des Monats im März bis September",
+            ),
+            (
+                "7-59/13 * * * *",
+                "In the minutes 7, 20, 33, 46 and 59 of every hour",
+                "In den Minuten 7, 20, 33, 46 und 59 jeder Stunde",
+            ),
+            (
+                "* 2,4 * * *",
+                "Every minute from 02:00 to 02:59 and from 04:00 to 04:59",
+                "Jede Minute von 02:00 bis 02:59 und von 04:00 bis 04:59",
+            ),
         ] {
             let cron = Cron::parse(expression).unwrap_or_else(|error| panic!("{expression}: {error}"));
             assert_eq!(cron_words(&cron, English), english, "{expression}");

@@ -1,6 +1,8 @@
 //! Jobs that people make, and what people may do to any job.
 
-use fastflow_shared::{CatchUpPolicy, FieldProblem, Job, JobDraft, JobOverrides, OverlapPolicy, Run, Trigger, TriggerType};
+use fastflow_shared::{
+    CatchUpPolicy, FieldProblem, Job, JobDraft, JobOverrides, OverlapPolicy, Run, Trigger, TriggerType,
+};
 
 use super::tick::{start_of, timetable};
 use super::{Keep, Schedule, ScheduleError};
@@ -200,9 +202,7 @@ const fn overlap_of(policy: OverlapPolicy) -> &'static str {
 }
 
 fn read_overrides(overrides: &JobOverrides, problem: &mut impl FnMut(&str, String)) -> Overrides {
-    for (field, cores) in
-        [("cpu_hard_limit", overrides.cpu_hard_limit), ("cpu_soft_limit", overrides.cpu_soft_limit)]
-    {
+    for (field, cores) in [("cpu_hard_limit", overrides.cpu_hard_limit), ("cpu_soft_limit", overrides.cpu_soft_limit)] {
         if cores.is_some_and(|cores| !(0.01..=4096.0).contains(&cores)) {
             problem(field, "it is a number of cores from 0.01 to 4096".to_owned());
         }

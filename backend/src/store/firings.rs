@@ -359,8 +359,7 @@ impl Store {
         before: Option<Millis>,
         limit: u32,
     ) -> Result<Vec<FiringRow>, StoreError> {
-        const SQL: &str =
-            select_firings!("WHERE f.job_id = $1 AND f.due_at < $2 ORDER BY f.due_at DESC LIMIT $3");
+        const SQL: &str = select_firings!("WHERE f.job_id = $1 AND f.due_at < $2 ORDER BY f.due_at DESC LIMIT $3");
         key("job", job_id)?;
         self.within(async {
             let before = before.map_or(i64::MAX, |time| time.0);
@@ -374,12 +373,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Corrupt`].
-    pub async fn firings_between(
-        &self,
-        from: Millis,
-        until: Millis,
-        limit: u32,
-    ) -> Result<Vec<FiringRow>, StoreError> {
+    pub async fn firings_between(&self, from: Millis, until: Millis, limit: u32) -> Result<Vec<FiringRow>, StoreError> {
         const SQL: &str =
             select_firings!("WHERE f.due_at >= $1 AND f.due_at < $2 ORDER BY f.due_at, f.job_id LIMIT $3");
         self.within(async {

@@ -344,8 +344,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn next_due(&self) -> Result<Option<Millis>, StoreError> {
-        const SQL: &str =
-            "SELECT MIN(next_run_at) AS next_run_at FROM scheduled_jobs WHERE enabled = 1 AND paused = 0";
+        const SQL: &str = "SELECT MIN(next_run_at) AS next_run_at FROM scheduled_jobs WHERE enabled = 1 AND paused = 0";
         self.within(async {
             let row = sqlx::query(SQL).fetch_one(&self.pool).await?;
             Cells::new(&row, "scheduled_jobs", "next_run_at").opt_time("next_run_at")
@@ -363,7 +362,8 @@ impl Store {
             job_columns!(),
             " FROM scheduled_jobs WHERE enabled = 1 AND paused = 0 AND claimed_at > $1 ORDER BY id"
         );
-        self.within(async { sqlx::query(SQL).bind(now.0).fetch_all(&self.pool).await?.iter().map(read).collect() }).await
+        self.within(async { sqlx::query(SQL).bind(now.0).fetch_all(&self.pool).await?.iter().map(read).collect() })
+            .await
     }
 
     /// Gives a job another due time, unless it was changed since it was read. `false` when it was.

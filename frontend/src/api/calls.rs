@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use fastflow_shared::{
-    Chore, FiringPage, Job, JobDraft, JobSwitch, Login, LoginAnswer, MetricsBatch, NewVaultEntry, Outlook, Overview, Pipeline, PipelineStats, PipelineSwitch,
-    Preview, Readiness, Run, RunHealth, RunPage, StartRun, SyncStatus, TriggerDraft, User, VaultChange, VaultEntry, routes,
+    Chore, FiringPage, Job, JobDraft, JobSwitch, Login, LoginAnswer, MetricsBatch, NewVaultEntry, Outlook, Overview,
+    Pipeline, PipelineStats, PipelineSwitch, Preview, Readiness, Run, RunHealth, RunPage, StartRun, SyncStatus,
+    TriggerDraft, User, VaultChange, VaultEntry, routes,
 };
 use gloo_net::http::Method;
 

@@ -16,5 +16,6 @@ mod metrics;
 mod openapi;
 mod recovery;
 mod retries;
+mod schedules;
 mod shutdown;
 mod viewers;

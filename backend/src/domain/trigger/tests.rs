@@ -26,7 +26,8 @@ fn every_vector_holds() {
     assert!(vectors.len() > 60);
     for vector in vectors {
         let text = |name: &str| vector[name].as_str().expect("a text");
-        let expected: Vec<_> = vector["expected"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+        let expected: Vec<_> =
+            vector["expected"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
         let found: Vec<_> = cron(text("expression"), text("zone"))
             .upcoming(at(text("from")), expected.len())
             .map(|time| time.to_utc().format("%Y-%m-%dT%H:%M:%SZ").to_string())

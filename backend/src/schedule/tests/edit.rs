@@ -26,7 +26,10 @@ async fn a_job_from_its_making_to_its_end() {
         assert_eq!(job.sentence.en, "At 02:30 every day (Europe/Berlin)");
         assert_eq!((job.overrides.timeout, job.catch_up, job.catch_up_limit), (Some(60), CatchUpPolicy::All, Some(3)));
 
-        let changed = server.update(&job.id, JobDraft { trigger_value: "0 5 * * *".to_owned(), ..wanted }).await.expect("changed");
+        let changed = server
+            .update(&job.id, JobDraft { trigger_value: "0 5 * * *".to_owned(), ..wanted })
+            .await
+            .expect("changed");
         assert_eq!(changed.next_run_at, Some(at("2026-01-01T04:00:00Z").to_utc()));
         let paused = server.switch(&job.id, false).await.expect("paused");
         assert_eq!((paused.enabled, paused.paused, paused.next_run_at), (false, true, None));
@@ -64,7 +67,14 @@ async fn every_mistake_of_a_draft_is_told_with_its_field() {
     let Err(ScheduleError::BadJob(problems)) = server.create(bad, "ada").await else { panic!("taken") };
     let fields: Vec<_> = problems.iter().map(|problem| problem.field.as_str()).collect();
     let expected = [
-        "trigger_value", "name", "pipeline_name", "catch_up_limit", "max_instances", "parameters", "cpu_hard_limit", "mem_hard_limit",
+        "trigger_value",
+        "name",
+        "pipeline_name",
+        "catch_up_limit",
+        "max_instances",
+        "parameters",
+        "cpu_hard_limit",
+        "mem_hard_limit",
     ];
     assert_eq!(fields, expected);
     for (draft, field) in [
@@ -87,9 +97,14 @@ async fn jobs_of_the_repository_can_be_paused_and_that_survives_syncs() {
     let jobs = server.jobs(Some("p")).await.expect("read");
     let of = |name: Option<&str>| jobs.iter().find(|job| job.name.as_deref() == name).expect("there").clone();
     let (hourly, other) = (of(None), of(Some("a")));
-    assert_eq!((other.enabled, other.paused, other.overrides.timeout, other.source.as_str()), (false, false, Some(5), "repository"));
+    assert_eq!(
+        (other.enabled, other.paused, other.overrides.timeout, other.source.as_str()),
+        (false, false, Some(5), "repository")
+    );
     assert_eq!(other.parameters["X"], "y");
-    for refused in [server.update(&hourly.id, draft(TriggerType::Cron, "@daily")).await.map(drop), server.delete(&hourly.id).await] {
+    for refused in
+        [server.update(&hourly.id, draft(TriggerType::Cron, "@daily")).await.map(drop), server.delete(&hourly.id).await]
+    {
         assert!(matches!(refused, Err(ScheduleError::InRepository(..))));
     }
     server.switch(&hourly.id, false).await.expect("paused");
@@ -137,7 +152,10 @@ async fn a_trigger_is_explained_before_it_is_stored() {
     };
     let outlook = server.explain(&trigger, 2).expect("explained");
     assert_eq!(outlook.sentence.de, "Um 02:30 jeden Tag (Europe/Berlin)");
-    assert_eq!(outlook.next.iter().map(|next| next.local.as_str()).collect::<Vec<_>>(), ["2026-01-01T02:30:00+01:00", "2026-01-02T02:30:00+01:00"]);
+    assert_eq!(
+        outlook.next.iter().map(|next| next.local.as_str()).collect::<Vec<_>>(),
+        ["2026-01-01T02:30:00+01:00", "2026-01-02T02:30:00+01:00"]
+    );
     assert_eq!(outlook.clock_changes.len(), 2);
     let six = TriggerDraft { trigger_value: "0 30 2 * * *".to_owned(), ..trigger };
     let Err(ScheduleError::BadJob(problems)) = server.explain(&six, 2) else { panic!("taken") };

@@ -143,8 +143,12 @@ impl World {
         let catalog = Catalog::new(options, store.clone(), shared.clone());
         catalog.refresh().await.expect("readable");
         let working = Working::default();
-        let rows =
-            Rows { store: store.clone(), catalog: catalog.clone(), clock: self.clock.clone(), working: working.clone() };
+        let rows = Rows {
+            store: store.clone(),
+            catalog: catalog.clone(),
+            clock: self.clock.clone(),
+            working: working.clone(),
+        };
         let options = Options { owner: uuid::Uuid::now_v7().to_string(), time_zone: Zone::UTC };
         let schedule = Schedule::with_launcher(options, store, catalog.clone(), Arc::new(rows), shared);
         Server { schedule, catalog, working }
@@ -189,7 +193,11 @@ impl World {
         let filter = crate::store::RunFilter { trigger: Some(StartedBy::Schedule), ..Default::default() };
         let all = self.store.runs_page(&filter, crate::store::RunOrder::NewestFirst, None, 20_000).await.expect("read");
         let of_job = all.rows.iter().filter(|row| row.spec.job_id.as_deref() == Some(job)).count();
-        assert_eq!(of_job, book.iter().filter(|row| row.state == FiringState::Started).count(), "no run beside the book");
+        assert_eq!(
+            of_job,
+            book.iter().filter(|row| row.state == FiringState::Started).count(),
+            "no run beside the book"
+        );
     }
 }
 

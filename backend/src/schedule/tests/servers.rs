@@ -50,7 +50,11 @@ async fn two_schedulers_share_ten_thousand_due_times_without_a_double_or_a_loss(
     let mut runs = 0;
     let mut cursor = None;
     loop {
-        let page = world.store.runs_page(&filter, crate::store::RunOrder::OldestFirst, cursor.as_ref(), 500).await.expect("read");
+        let page = world
+            .store
+            .runs_page(&filter, crate::store::RunOrder::OldestFirst, cursor.as_ref(), 500)
+            .await
+            .expect("read");
         runs += page.rows.len();
         cursor = page.next;
         if cursor.is_none() {

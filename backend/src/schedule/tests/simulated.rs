@@ -38,7 +38,8 @@ fn policy(random: &mut StdRng) -> Policy {
 fn trigger(random: &mut StdRng) -> (&'static str, String, &'static str) {
     let zones = ["UTC", "Europe/Berlin", "Australia/Lord_Howe", "America/New_York"];
     let zone = zones[random.random_range(0..zones.len())];
-    let crons = ["*/20 * * * *", "30 2 * * *", "15 * * * *", "0 */3 * * *", "0,30 1-3 * * *", "10 4 * * 0", "7 2,14 * * *"];
+    let crons =
+        ["*/20 * * * *", "30 2 * * *", "15 * * * *", "0 */3 * * *", "0,30 1-3 * * *", "10 4 * * 0", "7 2,14 * * *"];
     match random.random_range(0..3) {
         0 => ("interval", (random.random_range(5..200) * 60).to_string(), "UTC"),
         _ => ("cron", crons[random.random_range(0..crons.len())].to_owned(), zone),
@@ -62,7 +63,10 @@ async fn the_simulator_tells_what_the_scheduler_does() {
         }
         compared
     };
-    let (a, b) = tokio::join!(tokio::spawn(async move { play_every(0).await }), tokio::spawn(async move { play_every(SETS_PER_WORLD).await }));
+    let (a, b) = tokio::join!(
+        tokio::spawn(async move { play_every(0).await }),
+        tokio::spawn(async move { play_every(SETS_PER_WORLD).await })
+    );
     let compared = a.expect("no panic") + b.expect("no panic");
     println!("{compared} due times compared");
     assert!(compared > 5_000, "only {compared}");

@@ -52,7 +52,8 @@ fn claim<'a>(job_id: &'a str, due_at: i64, run: Option<&'a NewRun>) -> Claim<'a>
         decided_at: None,
         by: "host:1",
         now: Millis(due_at + 1),
-        take: run.map_or(Take::Nothing(FiringState::LeftOut, "skipped", 3, Millis(due_at + 2)), |run| Take::Start(run, &[])),
+        take: run
+            .map_or(Take::Nothing(FiringState::LeftOut, "skipped", 3, Millis(due_at + 2)), |run| Take::Start(run, &[])),
     }
 }
 
@@ -240,7 +241,10 @@ async fn what_waits_begins_once_and_retries_count_for_their_job() {
         assert!(!store.claim_waiting("j", Millis(110), start, Millis(120)).await.expect("answered"));
         assert!(store.run("r5").await.expect_err("not inserted").is_not_found());
         let book = store.firings("j", None, 1).await.expect("read");
-        assert_eq!((book[0].state, book[0].claimed_at, book[0].started_at), (FiringState::Started, Millis(111), Some(Millis(120))));
+        assert_eq!(
+            (book[0].state, book[0].claimed_at, book[0].started_at),
+            (FiringState::Started, Millis(111), Some(Millis(120)))
+        );
 
         let by_hand = NewRun { job_id: Some("j".into()), due_at: Some(Millis(130)), ..new_run("r6", "etl", 130) };
         assert!(store.fire_by_hand("j", &by_hand, "ada", Millis(130)).await.expect("answered"));
@@ -260,7 +264,9 @@ async fn runs_that_make_room_are_to_stop_from_the_claim_on() {
         store.insert_run(&new_run("old", "etl", 1)).await.expect("inserted");
         let run = new_run("new", "etl", 101);
         let stops = ["old".to_owned()];
-        assert!(store.claim(&Claim { take: Take::Start(&run, &stops), ..claim("j", 100, None) }).await.expect("answered"));
+        assert!(
+            store.claim(&Claim { take: Take::Start(&run, &stops), ..claim("j", 100, None) }).await.expect("answered")
+        );
         let old = store.run("old").await.expect("there");
         assert_eq!(old.stop_reason, Some(StopReason::Cancelled { by: Some(REPLACED.to_owned()) }));
         assert_eq!(old.cancel_requested_by.as_deref(), Some(REPLACED));

@@ -27,7 +27,8 @@ fn cases() -> Vec<Case> {
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     let mut cases = Vec::new();
     while cases.len() < EXPRESSIONS {
-        let mut draw = |strategy: proptest::strategy::BoxedStrategy<_>| strategy.new_tree(&mut runner).map(|tree| tree.current());
+        let mut draw =
+            |strategy: proptest::strategy::BoxedStrategy<_>| strategy.new_tree(&mut runner).map(|tree| tree.current());
         let expression: String = draw(expression().boxed()).expect("an expression");
         let zone = if cases.len() % 3 == 0 { "UTC" } else { ZONES[cases.len() % ZONES.len()] };
         let from: i64 = start(zone).new_tree(&mut runner).expect("a start").current();
@@ -61,10 +62,15 @@ fn as_croner_says() {
         let mine = ours(&case, 6);
         let last = mine.last().copied().unwrap_or(case.from);
         // croner treats several fixed times (`0,30 2 * * *`) like steps; one alone like we do.
-        let several = !read.is_elastic() && !case.expression.split(' ').take(2).all(|field| field.parse::<u32>().is_ok());
+        let several =
+            !read.is_elastic() && !case.expression.split(' ').take(2).all(|field| field.parse::<u32>().is_ok());
         // `a/n`, `*,5` and the like: croner asks whether all of the field is a step.
         let mixed = read.is_elastic()
-            && case.expression.split(' ').take(2).any(|field| field.contains(['*', '/']) && field != "*" && !field.starts_with("*/"));
+            && case
+                .expression
+                .split(' ')
+                .take(2)
+                .any(|field| field.contains(['*', '/']) && field != "*" && !field.starts_with("*/"));
         let meets_change = zone.change(case.from - 7_200, last + 86_400).is_some();
         if day_rule_differs(&case.expression) || (meets_change && (several || mixed || case.zone == "Pacific/Apia")) {
             excluded += 1;
