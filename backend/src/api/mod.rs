@@ -12,6 +12,7 @@ mod scheduler;
 mod secrets;
 mod security;
 mod spa;
+mod sync;
 mod system;
 
 use std::path::PathBuf;
@@ -55,6 +56,8 @@ enum Tag {
     Schedules,
     /// What runs are given.
     Secrets,
+    /// Where the code comes from.
+    Sync,
     /// The server itself.
     System,
 }
@@ -110,6 +113,7 @@ fn services(
         files::FilesApi(api.clone()),
         scheduler::SchedulerApi(api.clone()),
         secrets::SecretsApi(api.clone()),
+        sync::SyncApi(api.clone()),
         system::SystemApi(api.clone()),
     );
     let service = OpenApiService::new(operations, "Fast-Flow", env!("CARGO_PKG_VERSION"));

@@ -7,6 +7,7 @@ pub mod error_line;
 pub mod firing;
 pub mod outcome;
 pub mod pipeline;
+pub mod repository;
 pub mod run;
 pub mod schedules;
 pub mod simulate;

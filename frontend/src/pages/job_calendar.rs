@@ -3,11 +3,11 @@
 use chrono::{DateTime, Days, Local, NaiveDate, Utc};
 use fastflow_shared::{Firing, FiringStatus};
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use crate::api;
 use crate::hooks::use_load;
 use crate::route::Route;
+use crate::router::Link;
 use crate::text::use_text;
 use crate::ui::button::{Button, Look};
 use crate::ui::icon::Icon;
@@ -75,9 +75,9 @@ pub fn JobCalendar() -> Html {
                                         _ => Route::Pipeline { name: item.pipeline_name.clone() },
                                     };
                                     html! {
-                                        <Link<Route> {to} classes={classes!("due", tone.class())}>
+                                        <Link {to} classes={classes!("due", tone.class())}>
                                             <span class="num" title={word}>{text}</span>{" "}<span>{&item.pipeline_name}</span><span class="sr">{word}</span>
-                                        </Link<Route>>
+                                        </Link>
                                     }
                                 })}
                             </li>

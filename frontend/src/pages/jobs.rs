@@ -4,13 +4,13 @@ use std::rc::Rc;
 
 use fastflow_shared::{Firing, FiringStatus, Job, Run, TriggerType};
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use crate::api;
 use crate::hooks::{TabState, use_action, use_live, use_load, use_tab};
 use crate::logic::outcome::{Outcome, Tone};
 use crate::providers::dialogs::use_ask;
 use crate::route::Route;
+use crate::router::{Link, use_navigator};
 use crate::text::{Texts, use_text};
 use crate::ui::badge::{badge, tag};
 use crate::ui::button::{Button, Look};
@@ -124,7 +124,7 @@ fn JobRow(props: &JobRowProps) -> Html {
     let switched = id.clone();
     html! {
         <tr data-testid="job">
-            <td><Link<Route> to={Route::Pipeline { name: job.pipeline_name.clone() }} classes="quiet-link strong">{&job.pipeline_name}</Link<Route>>
+            <td><Link to={Route::Pipeline { name: job.pipeline_name.clone() }} classes="quiet-link strong">{&job.pipeline_name}</Link>
                 if let Some(name) = &job.name {
                     <span class="faint">{" "}{name}</span>
                 }
@@ -140,7 +140,7 @@ fn JobRow(props: &JobRowProps) -> Html {
             </td>
             <td>{job.next_run_at.map_or_else(none, |at| html! { <Ago {at} /> })}</td>
             <td>{match (job.last_run_at, &job.last_run_id) {
-                (Some(at), Some(id)) => html! { <Link<Route> to={Route::Run { id: id.clone() }} classes="link"><Ago {at} /></Link<Route>> },
+                (Some(at), Some(id)) => html! { <Link to={Route::Run { id: id.clone() }} classes="link"><Ago {at} /></Link> },
                 (Some(at), None) => html! { <Ago {at} /> },
                 _ => none(),
             }}</td>
@@ -200,7 +200,7 @@ fn History(props: &HistoryProps) -> Html {
                                 </td>
                                 <td>
                                     if let Some(run) = &firing.run {
-                                        <Link<Route> to={Route::Run { id: run.id.clone() }} classes="link">{badge(Outcome::of_summary(run), t)}</Link<Route>>
+                                        <Link to={Route::Run { id: run.id.clone() }} classes="link">{badge(Outcome::of_summary(run), t)}</Link>
                                     } else if let Some(reason) = &firing.reason {
                                         <span class="faint">{reason}</span>
                                     }
