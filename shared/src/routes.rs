@@ -142,6 +142,15 @@ pub fn run_metrics_stream(id: &str) -> String {
     format!("{}/metrics/stream", run(id))
 }
 
+/// `POST`: encrypt a value for `encrypted_env` of a `pipeline.json`.
+pub const SECRETS_ENCRYPT: &str = "/api/secrets/encrypt";
+
+/// `POST`: the value of one secret.
+#[must_use]
+pub fn secret_reveal(key: &str) -> String {
+    format!("{}/reveal", secret(key))
+}
+
 /// `PUT`, `DELETE`: one secret or parameter.
 #[must_use]
 pub fn secret(key: &str) -> String {

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing::error;
 
-use super::{serve, telemetry, validate};
+use super::{rotate, serve, telemetry, validate};
 use crate::config::{self, Config, Sources};
 
 /// Runs Python pipelines from a git repository, each in a fresh, hardened container.
@@ -31,6 +31,11 @@ enum Command {
         /// Folder of a pipeline, or of pipelines.
         dir: PathBuf,
     },
+    /// Encrypt everything anew with the first key of ENCRYPTION_KEY, so that the others can be removed.
+    ///
+    /// Put the new key before the old one, separated by a comma, restart the server, call this, and then remove the old key.
+    /// It may be broken off and called again. Values in encrypted_env of a pipeline.json are not touched.
+    RotateKey,
     /// Show the settings that hold and where each comes from; secrets are hidden.
     Config {
         /// Print an example of a .env instead, with every setting, its meaning and its default.
@@ -44,6 +49,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match Cli::parse_from(arguments).command {
         None | Some(Command::Serve) => start(),
         Some(Command::Validate { dir }) => check(&dir),
+        Some(Command::RotateKey) => rotate_key(),
         Some(Command::Config { example: true }) => print(&config::example()),
         Some(Command::Config { example: false }) => match load() {
             Ok(config) => print(&config::table(&config.effective)),
@@ -69,6 +75,24 @@ fn start() -> ExitCode {
             error!("Fast-Flow cannot go on: {}", chain(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+fn rotate_key() -> ExitCode {
+    let config = match load() {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.to_string()),
+    };
+    match runtime.block_on(rotate(&config)) {
+        Ok(rotation) => {
+            let printed = print(&rotation.to_string());
+            if rotation.is_complete() { printed } else { ExitCode::FAILURE }
+        }
+        Err(error) => fail(&format!("{}; what is done is done, and calling this again goes on", chain(&error))),
     }
 }
 

@@ -3,7 +3,9 @@
 pub mod clock;
 pub mod env;
 pub mod error_line;
+pub mod mask;
 pub mod outcome;
+pub mod parameters;
 pub mod pipeline;
 pub mod run;
 pub mod size;

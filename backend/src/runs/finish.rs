@@ -8,7 +8,7 @@ use fastflow_shared::{ErrorType, Phase, RunStatus, Trigger};
 
 use super::drive::Driver;
 use super::launch::new_id;
-use super::pump::Tap;
+use super::pump::{Tap, Veil};
 use super::sampler::Usage;
 use super::workspace::Workspace;
 use super::{Runs, Step};
@@ -46,7 +46,7 @@ impl Driver {
         let rooms = &self.runs.inner.rooms;
         let may_have_container = self.live.phase() == Phase::Starting;
         let mut log = match open_log(&rooms.journal, self.live.run).await {
-            Ok(writer) => Some(Tap::new(writer, rooms.clock.clone())),
+            Ok(writer) => Some(Tap::new(writer, rooms.clock.clone(), Veil::None)),
             Err(error) => {
                 tracing::warn!(run = %self.live.run, %error, "no log could be written: {error}");
                 None
@@ -73,6 +73,7 @@ impl Driver {
 
     /// The container has ended.
     pub(super) async fn finish_exited(&self, container: &ContainerId, exit: &Exit, mut tap: Tap, usage: &Usage) {
+        tap.end_of_output().await;
         tap.flush_partial().await;
         self.runs.inner.options.steps.reach(Step::LogDrained).await;
         let limit = self.row.spec.limits.memory.and_then(|bytes| u64::try_from(bytes).ok());
@@ -124,6 +125,7 @@ impl Driver {
         usage: &Usage,
     ) {
         let steps = &self.runs.inner.options.steps;
+        tap.end_of_output().await;
         tap.flush_partial().await;
         let Some(outcome) = self.record_outcome(decide, Outcome::event, times).await else {
             // We shut down and the database is away: the container keeps the truth for the next server.
@@ -320,6 +322,7 @@ impl Driver {
     }
 
     async fn clean_up(&self) {
+        self.runs.forget_secrets(&self.row.spec.id).await;
         self.runs.remove_workspace(self.live.run).await;
     }
 }

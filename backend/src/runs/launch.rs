@@ -10,7 +10,7 @@ use super::drive::Driver;
 use super::live::Claim;
 use super::{Runs, RunsError, Step, parse_id};
 use crate::catalog::Pipeline;
-use crate::domain::env;
+use crate::domain::{env, parameters};
 use crate::journal::RunId;
 use crate::store::{Code, Limits, NewRun, RunRow, StoreError};
 
@@ -74,7 +74,7 @@ pub enum LaunchError {
         /// What is wrong.
         problems: Vec<PipelineProblem>,
     },
-    /// Values that no process can be given.
+    /// Values that no process can be given, or that the pipeline does not take.
     #[error("some values cannot be given to the run")]
     BadValues(Vec<FieldProblem>),
     /// All slots and all places in the queue are taken.
@@ -251,6 +251,8 @@ impl Runs {
     ) -> Result<NewRun, LaunchError> {
         let Self { inner } = self;
         let (settings, options) = (&pipeline.settings, &inner.options);
+        let values = parameters::apply(&settings.parameters, &start.parameters, &start.env_vars)
+            .map_err(LaunchError::BadValues)?;
         let head = inner.rooms.catalog.commit_of(&pipeline.name);
         // Kept now: the run may wait, and the folder may change meanwhile.
         let code = inner.rooms.catalog.keep_code(pipeline).await.map_err(RunsError::from)?;
@@ -282,7 +284,7 @@ impl Runs {
                 path: Some(code.to_string_lossy().into_owned()),
             },
             image: Some(options.image.clone()),
-            parameters: start.parameters.clone(),
+            parameters: values,
             sealed_env,
             limits: Limits {
                 cpu: settings.cpu_hard_limit.or(options.default_cpus),
@@ -351,9 +353,14 @@ pub(in crate::runs) fn new_id() -> RunId {
 }
 
 fn check_values(start: &Start) -> Result<(), LaunchError> {
-    let problem = |(name, value): (&String, &String)| {
-        env::check(name, value).err().map(|error| FieldProblem { field: name.clone(), message: error.to_string() })
+    let of = |place: &str, values: &BTreeMap<String, String>| -> Vec<FieldProblem> {
+        let problem = |(name, value): (&String, &String)| {
+            let message = env::check(name, value).err()?.to_string();
+            Some(FieldProblem { field: format!("/{place}/{}", parameters::pointer(name)), message })
+        };
+        values.iter().filter_map(problem).collect()
     };
-    let problems: Vec<_> = start.parameters.iter().chain(&start.env_vars).filter_map(problem).collect();
+    let mut problems = of("parameters", &start.parameters);
+    problems.extend(of("env_vars", &start.env_vars));
     if problems.is_empty() { Ok(()) } else { Err(LaunchError::BadValues(problems)) }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! launch    checks → a place (slot or queue) → row PENDING → a task that drives it
-//! drive     environment → secrets → workspace
+//! drive     environment → secrets (variables) → workspace
 //! start     container: create, attach, start, job → RUNNING
 //! follow    waits for the exit and enforces what may end it: stop, timeout, silence, shutdown
 //! listen    beside it: output → log, gone on with wherever it breaks
@@ -25,6 +25,7 @@ mod start;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod variables;
 mod view;
 mod workspace;
 

@@ -104,6 +104,7 @@ impl Runs {
             }
         }
         recovery.folders = self.sweep_workspaces(&known).await?;
+        rooms.store.sweep_run_masks().await?;
         failure.map_or(Ok(recovery), Err)
     }
 
@@ -254,9 +255,16 @@ impl Driver {
             tracing::error!(%run, %error, "run {run} is followed again, but not recorded so: {error}");
         }
         tracing::info!(%run, container = %state.id, "run {run} is followed again");
+        let veil = match self.runs.veil_of(&self.row.spec.id).await {
+            Ok(veil) => veil,
+            // Nothing may be shown before it is known what must not be; the next pass tries again.
+            Err(error) => {
+                return tracing::error!(%run, %error, "the secrets of run {run} cannot be looked up: {error}");
+            }
+        };
         match super::finish::open_log(&rooms.journal, run).await {
             Ok(writer) => {
-                let tap = Tap::new(writer, rooms.clock.clone());
+                let tap = Tap::new(writer, rooms.clock.clone(), veil);
                 self.follow_to_the_end(Begun { container: state.id, output: None, tap, started_at }).await;
             }
             // Without its log the run cannot be followed; the next pass tries again.
