@@ -25,7 +25,10 @@ pub type Mistake = (Option<usize>, String);
 /// Every mistake.
 pub fn parse(value: &Value) -> Result<Vec<PipelineParameter>, Vec<Mistake>> {
     let Value::Array(entries) = value else {
-        return Err(vec![(None, "expected a list of parameters: [{\"name\": \"DAY\", \"type\": \"string\"}, …]".into())]);
+        return Err(vec![(
+            None,
+            "expected a list of parameters: [{\"name\": \"DAY\", \"type\": \"string\"}, …]".into(),
+        )]);
     };
     if entries.len() > MAX_PARAMETERS {
         return Err(vec![(None, format!("{} parameters, and at most {MAX_PARAMETERS} are allowed", entries.len()))]);
@@ -63,8 +66,9 @@ fn definition(entry: &Value) -> Result<PipelineParameter, String> {
     let kind = match field("type").map(|kind| kind.as_str().unwrap_or_default()) {
         None if choices.is_empty() => ParameterKind::String,
         None => ParameterKind::Choice,
-        Some(kind) => ParameterKind::parse(kind)
-            .ok_or_else(|| of("`type` is one of string, integer, number, boolean, choice"))?,
+        Some(kind) => {
+            ParameterKind::parse(kind).ok_or_else(|| of("`type` is one of string, integer, number, boolean, choice"))?
+        }
     };
     if kind == ParameterKind::Choice && choices.is_empty() {
         return Err(of("a `choice` needs `choices`"));

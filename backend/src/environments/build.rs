@@ -271,7 +271,8 @@ mod tests {
 
     #[test]
     fn passwords_of_an_index_are_not_repeated() {
-        let env = [("UV_EXTRA_INDEX_URL".to_owned(), "https://a.example/ https://user:p%40ssword@b.example/".to_owned())];
+        let env =
+            [("UV_EXTRA_INDEX_URL".to_owned(), "https://a.example/ https://user:p%40ssword@b.example/".to_owned())];
         let output = "error: Failed to fetch https://user:p%40ssword@b.example/x: 401 p@ssword".to_owned();
         assert_eq!(without_credentials(&env, output), "error: Failed to fetch https://user:***@b.example/x: 401 ***");
         assert_eq!(without_credentials(&[], "x".to_owned()), "x");

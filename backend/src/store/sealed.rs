@@ -20,8 +20,19 @@ macro_rules! column {
             what: $what,
             table: $table,
             page: concat!(
-                "SELECT ", $key, " AS key, ", $column, " AS sealed FROM ", $table, " WHERE ", $key, " > $1 AND ", $column,
-                " IS NOT NULL ORDER BY ", $key, " LIMIT $2"
+                "SELECT ",
+                $key,
+                " AS key, ",
+                $column,
+                " AS sealed FROM ",
+                $table,
+                " WHERE ",
+                $key,
+                " > $1 AND ",
+                $column,
+                " IS NOT NULL ORDER BY ",
+                $key,
+                " LIMIT $2"
             ),
             update: concat!("UPDATE ", $table, " SET ", $column, " = $3 WHERE ", $key, " = $1 AND ", $column, " = $2"),
         }
@@ -151,7 +162,10 @@ mod tests {
             let first = store.sealed_page(column, "", 2).await.expect("answers");
             assert_eq!(first.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(), ["A", "B"]);
             assert!(store.reseal(column, &first[0], "new A").await.expect("answers"));
-            assert!(!store.reseal(column, &first[0], "newer A").await.expect("answers"), "it is not the old one any more");
+            assert!(
+                !store.reseal(column, &first[0], "newer A").await.expect("answers"),
+                "it is not the old one any more"
+            );
             let rest = store.sealed_page(column, "B", 2).await.expect("answers");
             assert_eq!(rest, [SealedRow { key: "C".to_owned(), sealed: "old C".to_owned() }]);
             for column in SealedColumn::ALL {

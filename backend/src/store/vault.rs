@@ -89,7 +89,9 @@ impl Store {
             .bind(key)
             .fetch_optional(&self.pool)
             .await?;
-            row.map(|row| VaultRow::read(&row)).transpose()?.ok_or_else(|| StoreError::not_found("entry of the vault", key))
+            row.map(|row| VaultRow::read(&row))
+                .transpose()?
+                .ok_or_else(|| StoreError::not_found("entry of the vault", key))
         })
         .await
     }
@@ -177,7 +179,9 @@ mod tests {
             assert!(!changed.is_secret && changed.pipelines.is_empty() && changed.sealed_value == "other");
             assert_eq!(store.vault_row("A").await.expect("there"), changed);
             assert_eq!(store.vault_rows().await.expect("answers"), [changed]);
-            assert!(store.change_vault_row("B", Some("x"), None, None, Millis(2)).await.expect_err("none").is_not_found());
+            assert!(
+                store.change_vault_row("B", Some("x"), None, None, Millis(2)).await.expect_err("none").is_not_found()
+            );
         })
         .await;
     }

@@ -299,7 +299,8 @@ fn check(
     if let Some((key, value, is_secret)) = value {
         let name = if env::is_name(key) { key } else { "VALUE" };
         if is_secret && value.len() > MAX_SECRET_BYTES {
-            let message = format!("a secret has at most {MAX_SECRET_BYTES} bytes: larger ones cannot be hidden in logs");
+            let message =
+                format!("a secret has at most {MAX_SECRET_BYTES} bytes: larger ones cannot be hidden in logs");
             problems.push(bad("value", message));
         } else if let Err(error @ (env::BadVariable::Nul(_) | env::BadVariable::TooLong(_))) = env::check(name, value) {
             problems.push(bad("value", error.to_string()));

@@ -72,12 +72,7 @@ impl Vault {
         Ok(rotation)
     }
 
-    async fn rotate_one(
-        &self,
-        column: SealedColumn,
-        row: SealedRow,
-        rotated: &mut Rotated,
-    ) -> Result<(), VaultError> {
+    async fn rotate_one(&self, column: SealedColumn, row: SealedRow, rotated: &mut Rotated) -> Result<(), VaultError> {
         if self.keyring.is_current(&row.sealed) {
             rotated.current += 1;
             return Ok(());

@@ -90,9 +90,12 @@ async fn values_are_sealed_at_rest_and_hidden_in_debug_output() {
 async fn a_secret_goes_where_both_its_own_list_and_the_pipelines_allow_it() {
     on_both(async |store| {
         let vault = vault(&store, KEY);
-        for (key, pipelines, is_secret) in
-            [("ALL", &[][..], true), ("ETL", &["etl"][..], true), ("OTHER", &["b", "a"][..], true), ("PLAIN", &[], false)]
-        {
+        for (key, pipelines, is_secret) in [
+            ("ALL", &[][..], true),
+            ("ETL", &["etl"][..], true),
+            ("OTHER", &["b", "a"][..], true),
+            ("PLAIN", &[], false),
+        ] {
             let pipelines = pipelines.iter().map(|name| (*name).to_owned()).collect();
             vault.create(&NewVaultEntry { pipelines, ..new(key, "a value", is_secret) }).await.expect("new");
         }
@@ -129,7 +132,9 @@ async fn what_is_wrong_with_an_entry_is_told_with_its_pointer() {
     assert!(vault.create(&new("LARGE", &"x".repeat(MAX_SECRET_BYTES + 1), false)).await.is_ok(), "a parameter");
     let hide = VaultChange { value: None, is_secret: Some(false), pipelines: None };
     vault.create(&new("TOKEN", "hunter2", true)).await.expect("new");
-    assert!(matches!(vault.change("TOKEN", &hide).await, Err(VaultError::Bad(problems)) if problems[0].field == "/value"));
+    assert!(
+        matches!(vault.change("TOKEN", &hide).await, Err(VaultError::Bad(problems)) if problems[0].field == "/value")
+    );
 }
 
 #[tokio::test]
@@ -139,7 +144,8 @@ async fn a_value_that_is_too_short_to_be_hidden_is_stored_with_a_warning() {
     assert!(vault.create(&new("PIN", "12345", true)).await.expect("new").warning.is_some());
     assert_eq!(vault.create(&new("LONG", "hunter2", true)).await.expect("new").warning, None);
     assert_eq!(vault.create(&new("PLAIN", "x", false)).await.expect("new").warning, None);
-    let warned: Vec<_> = vault.list().await.expect("answers").into_iter().map(|entry| entry.warning.is_some()).collect();
+    let warned: Vec<_> =
+        vault.list().await.expect("answers").into_iter().map(|entry| entry.warning.is_some()).collect();
     assert_eq!(warned, [false, true, false]);
     assert!(vault.encrypt("123").expect("encrypted").warning.is_some());
 }

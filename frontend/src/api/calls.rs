@@ -2,7 +2,7 @@
 
 use fastflow_shared::{
     Chore, Job, Login, LoginAnswer, MetricsBatch, NewVaultEntry, Overview, Pipeline, PipelineStats, PipelineSwitch,
-    Readiness, Run, RunHealth, RunPage, StartRun, SyncStatus, User, VaultChange, VaultEntry, routes,
+    Readiness, RevealedSecret, Run, RunHealth, RunPage, StartRun, SyncStatus, User, VaultChange, VaultEntry, routes,
 };
 use gloo_net::http::Method;
 
@@ -127,6 +127,11 @@ pub async fn add_entry(entry: NewVaultEntry) -> Answer<VaultEntry> {
 /// Changes a secret or a parameter.
 pub async fn change_entry(key: String, change: VaultChange) -> Answer<VaultEntry> {
     write(Method::PUT, &routes::secret(&key), &change).await
+}
+
+/// The value of one secret.
+pub async fn reveal_entry(key: String) -> Answer<RevealedSecret> {
+    order(Method::POST, &routes::secret_reveal(&key)).await
 }
 
 /// Deletes a secret or a parameter.

@@ -112,8 +112,9 @@ tables! {
     /// Secrets and parameters.
     Vault {
         title, lead, empty, empty_hint, key, value, kind, secret, parameter, updated, hidden, new, edit, delete, delete_lead, saved,
-        deleted, key_hint, value_hint, replace_hint, secret_hint, parameter_hint, bad_key;
-        fn delete_title(&str), fn edit_title(&str)
+        deleted, key_hint, value_hint, replace_hint, secret_hint, parameter_hint, bad_key, pipelines, pipelines_hint, reveal,
+        reveal_lead;
+        fn delete_title(&str), fn edit_title(&str), fn reveal_title(&str)
     }
     /// Schedules.
     Jobs { title, lead, empty, empty_hint, pipeline, when, next, last, source, state, on, off, every, from_repository, from_api }

@@ -16,5 +16,6 @@ mod metrics;
 mod openapi;
 mod recovery;
 mod retries;
+mod secrets;
 mod shutdown;
 mod viewers;

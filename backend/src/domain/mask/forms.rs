@@ -120,9 +120,12 @@ impl Forms {
         for form in html(text) {
             self.add(form);
         }
+        // As shells quote it: Python's shlex and bash by each quote, dash by each row of quotes; and $'…'.
         for quoted in [r#"'"'"'"#, r"'\''"] {
             self.add(text.replace('\'', quoted));
         }
+        self.add(rows_quoted(text));
+        self.add(repr(text, false).replace("\\'", "'").replace('\'', "\\'"));
         self.add(hex::encode(text));
         self.add(hex::encode_upper(text));
     }
@@ -200,6 +203,19 @@ fn json(text: &str) -> Vec<String> {
         out
     };
     vec![escape(false, false, false), escape(true, false, false), escape(true, true, false), escape(false, false, true)]
+}
+
+/// As dash prints it: a row of single quotes stands between double ones.
+fn rows_quoted(text: &str) -> String {
+    let (mut out, mut inside) = (String::with_capacity(text.len() + 8), false);
+    for c in text.chars() {
+        if (c == '\'') != inside {
+            inside = !inside;
+            out.push_str(if inside { "'\"" } else { "\"'" });
+        }
+        out.push(c);
+    }
+    out
 }
 
 /// Inside of Python's `repr` of a text, or of its `ascii`.

@@ -105,20 +105,22 @@ impl Mask {
         depths.sort_unstable();
         depths.dedup();
         // The end of a form that begins no longer one is decided, but for what of its end begins another.
-        let mut ends: Vec<(StateID, StateID)> =
-            forms.iter().map(|form| (form.iter().fold(self.start, step), form[1..].iter().fold(self.start, step))).collect();
+        let mut ends: Vec<(StateID, StateID)> = forms
+            .iter()
+            .map(|form| (form.iter().fold(self.start, step), form[1..].iter().fold(self.start, step)))
+            .collect();
         ends.retain(|(end, _)| depths.binary_search_by_key(end, |(state, _)| *state).is_err());
         ends.sort_unstable();
         ends.dedup();
         let ends_only: Vec<(StateID, u32)> = ends
             .iter()
-            .map(|(end, mut rest)| {
+            .map(|&(end, mut rest)| {
                 // What is left may be the end of a shorter form itself.
                 while let Ok(index) = ends.binary_search_by_key(&rest, |(end, _)| *end) {
                     rest = ends[index].1;
                 }
                 let found = depths.binary_search_by_key(&rest, |(state, _)| *state);
-                (*end, found.map_or(0, |index| depths[index].1))
+                (end, found.map_or(0, |index| depths[index].1))
             })
             .collect();
         depths.extend(ends_only);

@@ -139,8 +139,8 @@ fn streams() -> impl Strategy<Value = (Vec<String>, Vec<u8>, Vec<usize>)> {
     secrets().prop_flat_map(|secrets| {
         let forms = forms::of_all(secrets.iter().map(String::as_str), usize::MAX).expect("no limit");
         let form = prop::sample::select(if forms.is_empty() { vec![b"x".to_vec()] } else { forms });
-        let part = (form.clone(), any::<prop::sample::Index>())
-            .prop_map(|(form, cut)| form[..cut.index(form.len())].to_vec());
+        let part =
+            (form.clone(), any::<prop::sample::Index>()).prop_map(|(form, cut)| form[..cut.index(form.len())].to_vec());
         let other = prop::collection::vec(prop::sample::select(b"ab/\n\"\xc3\xa9x%".to_vec()), 0..8);
         let stream = prop::collection::vec(prop_oneof![form, part, other], 0..12).prop_map(|parts| parts.concat());
         (Just(secrets), stream, prop::collection::vec(0..200_usize, 0..12))

@@ -12,8 +12,8 @@ use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 
 use super::super::{ContainerId, Engine, EngineError, Frame, Result, Source, StoredFrame};
-use crate::domain::mask::{Masked, Masker, SHOWN};
 use super::{Position, STREAMS, StreamPosition};
+use crate::domain::mask::{Masked, Masker, SHOWN};
 
 /// By how much two streams' lines may be out of order.
 const SKEW: chrono::Duration = chrono::Duration::milliseconds(250);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::super::super::fake::{FakeDocker, program};
 use super::super::super::*;
-use crate::domain::mask::Mask;
 use super::*;
+use crate::domain::mask::Mask;
 
 /// A container that has just been given `program`.
 async fn begun(engine: &dyn Engine, program: &str) -> (ContainerId, OutputStream) {
@@ -99,7 +99,8 @@ async fn a_reader_who_has_a_secret_in_every_line_finds_the_place_by_what_is_hidd
         docker.with_stored_log_of(left);
         let (engine, id, printed) = ended(&docker, &program).await;
         for line in ["\nswordfish 701 swordfish\n", "\nswordfish 999 swordfish\n"] {
-            let stopped = printed.windows(line.len()).position(|window| window == line.as_bytes()).expect("it") + line.len();
+            let stopped =
+                printed.windows(line.len()).position(|window| window == line.as_bytes()).expect("it") + line.len();
             let (rest, gaps) = rest(&engine, &id, have_masked(&printed[..stopped], &mask)).await;
             assert_eq!(gaps, []);
             assert!(rest == printed[stopped..], "{}", String::from_utf8_lossy(&rest));

@@ -87,7 +87,8 @@ async fn output_that_cannot_be_masked_any_more_is_withheld_and_comes_back_with_t
     let mut world = World::new().await;
     world.secret("TOKEN", SECRET).await;
     let server = world.server();
-    let run = server.start("env TOKEN; out first; sleep 20s; env TOKEN; out second; sleep 200s; out third; exit 3").await;
+    let run =
+        server.start("env TOKEN; out first; sleep 20s; env TOKEN; out second; sleep 200s; out third; exit 3").await;
     server.until_logged(&run, "first").await;
     server.crash().await;
 
@@ -129,7 +130,8 @@ async fn a_run_that_cannot_have_what_it_needs_fails_by_name_before_it_starts() {
 #[tokio::test]
 async fn defaults_of_parameters_reach_the_run_and_wrong_values_are_refused() {
     let world = World::new().await;
-    let parameters = r#"{"parameters": [{"name": "FAKE_PROGRAM"}, {"name": "LIMIT", "type": "integer", "default": 5}]}"#;
+    let parameters =
+        r#"{"parameters": [{"name": "FAKE_PROGRAM"}, {"name": "LIMIT", "type": "integer", "default": 5}]}"#;
     world.pipeline("p", parameters);
     let server = world.server();
     let run = server.start("env LIMIT").await;
