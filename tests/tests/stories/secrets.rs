@@ -64,9 +64,9 @@ fn planted() -> Vec<Planted> {
     all.push(whole(r.of("äöüßéèñçø☃€漢字", 20)));
     all.push(whole(r.of("ab\"'\\cd", 24)));
     all.push(whole(r.of("$`!*?[]{}|;xy", 24)));
-    all.push(whole(r.of("%&=+/?#: @,abc", 30).trim().replace(' ', "+") + &r.word(6)));
+    all.push(whole(r.of("%&=+/?#: @,abc", 30).trim().replace(' ', "+") + r.word(6).as_str()));
     all.push(whole(r.of("<>&\"'pq", 24)));
-    let lines: Vec<String> = (0..5).map(|_| r.word(64)).chain([r.word(30)]).collect();
+    let lines: Vec<String> = [64, 64, 64, 64, 64, 30].map(|length| r.word(length)).into();
     let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
     all.push(Planted { value: pem, secret: lines });
     let lines: Vec<String> = (0..4).map(|_| r.word(20)).collect();
@@ -95,7 +95,7 @@ fn planted() -> Vec<Planted> {
     all.push(whole(r.of("🐍🦀🐳🔑🔒🎲🧊🪐🌊🍀🚲🧭🪁🎻🧵🪵", 16)));
     // One that begins like another, one for `encrypted_env`, one for a start.
     let beginning = all[5].value[..20].to_owned();
-    all.push(whole(beginning + &r.word(20)));
+    all.push(whole(beginning + r.word(20).as_str()));
     all.push(whole(r.word(33)));
     all.push(whole(r.word(34)));
     assert_eq!(all.len(), 30);
@@ -391,6 +391,7 @@ async fn a_start_is_checked_against_the_parameters_of_the_pipeline() {
     let of_day = run.env_names.iter().find(|env| env.name == "DAY").expect("there");
     assert_eq!((of_day.source.as_str(), of_day.value.as_deref()), ("start", Some("today")));
 
+    let _ = client.post(routes::SYNC).await.expect(200);
     let shown = client.pipeline("asks").await.parameters;
     assert_eq!((shown.len(), shown[3].choices.len()), (4, 2));
     server.pipeline("broken", script).file("pipeline.json", "{\n \"parameters\": [\n  {\"name\": \"A-B\"}\n ]\n}");
