@@ -260,6 +260,8 @@ pub struct Run {
     pub uv_version: Option<String>,
     /// Seconds spent on preparing the environment for this run; 0 when it was ready.
     pub setup_duration: Option<f64>,
+    /// Whether its container had been started ahead and waited for it.
+    pub warm_start: bool,
     /// Key of its sealed environment.
     pub environment: Option<String>,
     /// Worker image it runs in.

@@ -75,6 +75,12 @@ pub struct Overview {
     pub docker_ok: bool,
     /// Version of Docker, or what is wrong with it.
     pub docker: String,
+    /// Containers that shall wait, started ahead.
+    pub warm_wanted: i32,
+    /// Containers that wait now.
+    pub warm_ready: i32,
+    /// Why the last one could not be started ahead.
+    pub warm_problem: Option<String>,
 }
 
 /// Payload of the SSE event `change` of `/api/events`.

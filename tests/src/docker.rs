@@ -69,6 +69,38 @@ pub fn image() -> String {
     set.unwrap_or_else(|| "ghcr.io/astral-sh/uv:python3.11-bookworm-slim".to_owned())
 }
 
+/// An image of a story's own; it is removed with the value.
+#[derive(Debug)]
+pub struct Image {
+    /// Its name.
+    pub name: String,
+}
+
+impl Image {
+    /// The worker image with a change in the words of a Dockerfile, like `HEALTHCHECK CMD false`, and with what a script does
+    /// to its files.
+    pub async fn changed(change: Option<&str>, script: &str) -> Self {
+        let image = Self { name: format!("fastflow-{}:1", crate::place::unique()) };
+        let base = self::image();
+        let container = docker(&["create", "--network", "none", &base, "sh", "-c", script]).await;
+        docker(&["start", "-a", &container]).await;
+        let mut arguments = vec!["commit"];
+        arguments.extend(change.into_iter().flat_map(|change| ["--change", change]));
+        arguments.extend([container.as_str(), &image.name]);
+        docker(&arguments).await;
+        docker(&["rm", &container]).await;
+        image
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        // Containers of a story that failed may still stand in the way; the sweep takes those.
+        let mut remove = std::process::Command::new("docker");
+        let _ = remove.args(["image", "rm", "-f", &self.name]).stdin(Stdio::null()).output();
+    }
+}
+
 /// Removes everything of an instance. Blocking, for use while a story is dropped; says what went wrong and goes on.
 pub(crate) fn remove_all_of(instance: &str) {
     let run = |arguments: &[&str]| {

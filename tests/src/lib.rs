@@ -6,6 +6,8 @@
 //! | `pipelines` | pipelines written by the story, or taken from `examples/` |
 //! | `client`, `sse`, `viewer` | HTTP as a program speaks it; event streams; somebody who watches a log |
 //! | `docker`, `postgres`, `browser` | what stands around the server |
+//! | `git`, `http` | repositories and who serves them |
+//! | `daemon`, `proxy` | a Docker that can be stopped; a door to Docker or a database that can be shut |
 //! | `place`, `sweep` | where everything lies; cleaning up after test processes that were killed |
 //! | `bench` | Docker without us, for `make bench` |
 //! | `wait` | deadlines: nothing here sleeps for a result |
@@ -15,11 +17,15 @@
 pub mod bench;
 pub mod browser;
 pub mod client;
+pub mod daemon;
 pub mod docker;
+pub mod git;
+pub mod http;
 pub mod options;
 pub mod pipelines;
 pub mod place;
 pub mod postgres;
+pub mod proxy;
 pub mod server;
 pub mod sse;
 mod sweep;

@@ -41,6 +41,8 @@ pub struct Options {
     pub uv_cache: UvCache,
     /// Size of a disk of its own for logs, like `2m`; needs the right to mount.
     pub log_disk: Option<&'static str>,
+    /// Containers that it keeps parked; a start waits until they are.
+    pub warm: usize,
     /// Whether a start only waits for `/health`, because `/ready` will not come.
     pub unready: bool,
 }
@@ -77,6 +79,13 @@ impl Options {
     #[must_use]
     pub fn log_disk(mut self, size: &'static str) -> Self {
         self.log_disk = Some(size);
+        self
+    }
+
+    /// So many containers are started ahead.
+    #[must_use]
+    pub fn warm(mut self, containers: usize) -> Self {
+        self.warm = containers;
         self
     }
 

@@ -80,6 +80,21 @@ impl Server {
         if self.client.is_none() {
             self.client = Some(Client::program(&base, USER, PASSWORD).await);
         }
+        if self.options.warm > 0 && !self.options.unready {
+            self.all_parked().await;
+        }
+    }
+
+    /// Waits until as many containers are parked as it shall keep.
+    ///
+    /// # Panics
+    /// When they are not in time.
+    pub async fn all_parked(&self) {
+        let wanted = i32::try_from(self.options.warm).unwrap_or(i32::MAX);
+        until("all parked containers", Duration::from_secs(30), async || {
+            (self.client().overview().await.warm_ready == wanted).then_some(())
+        })
+        .await;
     }
 
     /// Starts the process without waiting for anything.
@@ -126,6 +141,7 @@ impl Server {
             .env("FASTFLOW_INSTANCE", &self.instance)
             .env("ADMIN_USERNAME", USER)
             .env("ADMIN_PASSWORD", PASSWORD)
+            .env("WARM_CONTAINERS", self.options.warm.to_string())
             .env("LOG_LEVEL", "debug");
         if let Some(schema) = &self.schema {
             command.env("DATABASE_URL", schema.url());
@@ -244,6 +260,15 @@ impl Server {
     #[must_use]
     pub fn instance(&self) -> &str {
         &self.instance
+    }
+
+    /// The address of its PostgreSQL schema.
+    ///
+    /// # Panics
+    /// When it works with SQLite.
+    #[must_use]
+    pub fn postgres_url(&self) -> String {
+        self.schema.as_ref().expect("a server on PostgreSQL").url()
     }
 
     /// Its process id.

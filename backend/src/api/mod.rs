@@ -11,6 +11,7 @@ mod runs;
 mod secrets;
 mod security;
 mod spa;
+mod sync;
 mod system;
 
 use std::path::PathBuf;
@@ -52,6 +53,8 @@ enum Tag {
     Runs,
     /// What runs are given.
     Secrets,
+    /// Where the code comes from.
+    Sync,
     /// The server itself.
     System,
 }
@@ -106,6 +109,7 @@ fn services(
         logs::LogsApi(api.clone()),
         files::FilesApi(api.clone()),
         secrets::SecretsApi(api.clone()),
+        sync::SyncApi(api.clone()),
         system::SystemApi(api.clone()),
     );
     let service = OpenApiService::new(operations, "Fast-Flow", env!("CARGO_PKG_VERSION"));

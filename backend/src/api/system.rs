@@ -1,8 +1,8 @@
-//! The server itself: alive, able to work, its chores, its schedules, its code, and what changes.
+//! The server itself: alive, able to work, its chores, its schedules, and what changes.
 
 use std::time::Duration;
 
-use fastflow_shared::{Check, Chore, Health, Job, LiveEvent, Overview, Readiness, Role, SyncStatus, events};
+use fastflow_shared::{Check, Chore, Health, Job, LiveEvent, Overview, Readiness, events};
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use poem::web::sse::Event;
@@ -88,6 +88,7 @@ impl SystemApi {
         let options = self.0.runs.options();
         let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
         let docker = self.0.runs.ping_docker().await;
+        let warm = self.0.runs.warm_pool();
         Ok(Json(Overview {
             running: count(load.running),
             queued: count(load.queued),
@@ -96,6 +97,9 @@ impl SystemApi {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             docker_ok: docker.is_ok(),
             docker: docker.map_or_else(|error| error.to_string(), |info| info.engine_version),
+            warm_wanted: count(warm.wanted),
+            warm_ready: count(warm.ready),
+            warm_problem: warm.problem,
         }))
     }
 
@@ -109,20 +113,6 @@ impl SystemApi {
     #[oai(path = "/scheduler/jobs", method = "get", operation_id = "listJobs")]
     async fn jobs(&self, _access: Access) -> ApiResult<Json<Vec<Job>>> {
         Ok(Json(self.0.schedule.jobs().await?))
-    }
-
-    /// Look at the code again
-    #[oai(path = "/sync", method = "post", operation_id = "sync")]
-    async fn sync(&self, access: Access) -> ApiResult<Json<SyncStatus>> {
-        access.require(Role::Operator)?;
-        self.0.sync.run().await?;
-        Ok(Json(self.0.sync.status()))
-    }
-
-    /// How fresh the code is
-    #[oai(path = "/sync/status", method = "get", operation_id = "getSyncStatus")]
-    async fn sync_status(&self, _access: Access) -> ApiResult<Json<SyncStatus>> {
-        Ok(Json(self.0.sync.status()))
     }
 
     /// Follow what changes on the server

@@ -7,6 +7,7 @@ pub mod mask;
 pub mod outcome;
 pub mod parameters;
 pub mod pipeline;
+pub mod repository;
 pub mod run;
 pub mod size;
 pub mod trigger;

@@ -98,8 +98,16 @@ impl Worker<'_> {
         container.give_back().await;
         let (code, output) = result?;
         let output = without_credentials(&self.options.uv_env, output);
-        if code == 0 {
-            return Ok(());
+        match code {
+            0 => return Ok(()),
+            // The shell's, or the init's when there is no shell; uv itself ends with 1 or 2.
+            126 | 127 => {
+                let reason = last_line(&output);
+                // dash says 127 also of what it finds and may not execute.
+                let code = if reason.contains("Permission denied") { 126 } else { code };
+                return Err(EnvironmentError::Worker { code, reason });
+            }
+            _ => {}
         }
         Err(EnvironmentError::Dependency { summary: summary(&output, code), output })
     }
@@ -239,6 +247,12 @@ async fn remove(engine: &Arc<dyn Engine>, id: &ContainerId) {
     if let Err(error) = engine.remove(id).await {
         tracing::warn!(%error, container = %id, "a preparation container stays until the next sweep: {error}");
     }
+}
+
+/// The last line that says anything.
+fn last_line(output: &str) -> String {
+    let line = output.lines().map(str::trim).rfind(|line| !line.is_empty());
+    line.unwrap_or("nothing was said").chars().take(400).collect()
 }
 
 /// uv's reason in one line: its complaint and what it is due to, without decoration. Older versions draw it as a tree, newer

@@ -79,6 +79,16 @@ pub enum EnvironmentError {
         /// Everything that uv printed (its end, if it was long).
         output: String,
     },
+    /// The worker image lacks what a preparation needs: a shell, uv, or Python.
+    #[error(
+        "the worker image cannot prepare environments (exit code {code}: {reason}); WORKER_BASE_IMAGE must name an image with /bin/sh, uv and Python"
+    )]
+    Worker {
+        /// 126: something may not be executed; 127: something is not there.
+        code: i64,
+        /// The shell's words.
+        reason: String,
+    },
     /// It took too long.
     #[error("preparing the dependencies took longer than {seconds} s")]
     Deadline {
@@ -178,6 +188,19 @@ impl Environments {
                 in_use: build::Names::default(),
             }),
         })
+    }
+
+    /// What a container needs to see to find any environment, now or later: for those that are started before it is known
+    /// which one they will need. The folder can be entered and not listed, and a key cannot be guessed.
+    #[must_use]
+    pub fn all_mounts(&self) -> Vec<(PathBuf, String)> {
+        ["environments", "pythons"].map(|name| (self.inner.options.root.join(name), format!("{MOUNT}/{name}"))).to_vec()
+    }
+
+    /// Whether the folders belong to this user id, who may list them then.
+    #[must_use]
+    pub fn belongs_to(&self, uid: u32) -> bool {
+        seal::owner(&self.inner.options.root).is_none_or(|owner| owner == uid)
     }
 
     /// Whether a start with these inputs would have to build something first, without asking anybody.

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -66,8 +66,16 @@ pub fn lay_out(options: &Options) -> Result<(), EnvironmentError> {
                 .map_err(failed("giving it to the preparation user"))?;
         }
     }
+    // A container that was started ahead sees all environments and may only enter the one whose key it is told.
+    let all = options.root.join("environments");
+    fs::set_permissions(&all, fs::Permissions::from_mode(0o711)).map_err(failed("closing the environments folder"))?;
     // What a build that was cut off left behind.
     clear(&options.root.join("work")).map_err(failed("clearing its work folder"))
+}
+
+/// User id that the environments belong to.
+pub fn owner(root: &Path) -> Option<u32> {
+    fs::metadata(root.join("environments")).ok().map(|meta| meta.uid())
 }
 
 fn clear(folder: &Path) -> io::Result<()> {

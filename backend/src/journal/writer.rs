@@ -103,6 +103,11 @@ impl LogWriter {
         self.run
     }
 
+    /// Bytes that the file holds and viewers may read.
+    pub fn published(&self) -> u64 {
+        self.state.borrow().len
+    }
+
     /// What was stored, lost and left out so far. A batch that is being written counts as stored.
     pub fn totals(&self) -> Totals {
         Totals { stored: self.encoder.stored(), lost: self.lost, beyond_cap: self.encoder.beyond_cap() }

@@ -70,6 +70,7 @@ impl Driver {
             Ok(begun) => self.follow_to_the_end(begun).await,
             Err(not_started) => self.end_unstarted(not_started).await,
         }
+        self.runs.discard_parked(self.live.run).await;
         // The slot is free only when nothing of the run is left.
         drop(self);
         drop(place);
@@ -163,6 +164,13 @@ impl Driver {
             .map_err(|error| {
                 NotStarted::failed(ErrorType::Dependency, format!("The requirements cannot be read: {error}."))
             })?;
+        if let Some(broken) = rooms.catalog.broken(&self.code_folder())
+            && !rooms.environments.is_ready(&inputs, image).await
+        {
+            // Found out when this code was synced: the same failure once more would only be later.
+            let crate::catalog::Broken { summary, output } = broken;
+            return Err(environment_failure(&EnvironmentError::Dependency { summary, output }));
+        }
         let mut patience = self.patience();
         let prepared = loop {
             let waits_for = if rooms.environments.is_building(&inputs, image) {
@@ -203,11 +211,10 @@ impl Driver {
     async fn workspace(&self) -> Result<Workspace, NotStarted> {
         let workspace = Workspace::of(&self.runs.inner.options.scratch_dir, self.live.run);
         let (made, code, name) = (workspace.clone(), self.code_folder(), self.row.spec.pipeline_name.clone());
-        tokio::task::spawn_blocking(move || made.create(&code, &name))
-            .await
-            .map_err(std::io::Error::other)
-            .flatten()
-            .map_err(|error| {
+        // One that was made ahead is mounted already: it is filled, not replaced.
+        let made_ahead = self.runs.inner.warm.has(self.live.run);
+        let make = move || if made_ahead { made.fill(&code, &name) } else { made.create(&code, &name) };
+        tokio::task::spawn_blocking(make).await.map_err(std::io::Error::other).flatten().map_err(|error| {
             NotStarted::failed(ErrorType::Docker, format!("The code could not be copied for the run: {error}."))
         })?;
         Ok(workspace)
@@ -275,6 +282,10 @@ pub(super) fn docker(error: &EngineError) -> NotStarted {
 fn environment_failure(error: &EnvironmentError) -> NotStarted {
     match error {
         EnvironmentError::Engine(error) => docker(error),
+        EnvironmentError::Worker { code, .. } => {
+            let kind = if *code == 126 { ErrorType::NotExecutable } else { ErrorType::NotFound };
+            NotStarted::failed(kind, format!("{error}."))
+        }
         EnvironmentError::Dependency { summary, output } => NotStarted::Failed(
             Outcome::failed(
                 ErrorType::Dependency,

@@ -25,6 +25,10 @@ const RECORD_PAUSE: Duration = Duration::from_secs(1);
 /// Longest such pause.
 const MAX_RECORD_PAUSE: Duration = Duration::from_secs(15);
 
+/// Added to the message of a failure whose log could not be opened.
+const NO_LOG: &str =
+    " Its log could not be opened since the server came back, so it ends early; check LOGS_DIR and its disk.";
+
 /// The outcome of a run that was stopped before it had a container.
 pub(super) fn stopped(reason: StopReason) -> Outcome {
     let outcome = classify(&Ending { stop: Some(reason), ..Ending::default() });
@@ -60,7 +64,8 @@ impl Driver {
         }
         let decide = |stop: Option<StopReason>| stop.map_or_else(|| outcome.clone(), stopped);
         let times = (None, rooms.clock.now());
-        let Some(outcome) = self.record_outcome(decide, event, times).await else { return };
+        let measured = log.as_ref().map(|tap| measured(&Usage::default(), tap.writer.published()));
+        let Some(outcome) = self.record_outcome(decide, event, times, measured).await else { return };
         if let Some(tap) = log {
             self.close_log(tap, Some(&outcome), &Usage::default()).await;
         }
@@ -71,10 +76,18 @@ impl Driver {
         self.after().await;
     }
 
-    /// The container has ended.
-    pub(super) async fn finish_exited(&self, container: &ContainerId, exit: &Exit, mut tap: Tap, usage: &Usage) {
-        tap.end_of_output().await;
-        tap.flush_partial().await;
+    /// The container has ended. Without a `tap` its log could not be opened.
+    pub(super) async fn finish_exited(
+        &self,
+        container: &ContainerId,
+        exit: &Exit,
+        mut tap: Option<Tap>,
+        usage: &Usage,
+    ) {
+        if let Some(tap) = &mut tap {
+            tap.end_of_output().await;
+            tap.flush_partial().await;
+        }
         self.runs.inner.options.steps.reach(Step::LogDrained).await;
         let limit = self.row.spec.limits.memory.and_then(|bytes| u64::try_from(bytes).ok());
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number of bytes")]
@@ -84,12 +97,13 @@ impl Driver {
             oom_killed: exit.oom_killed,
             code: exit.code,
             docker_error: exit.error.clone(),
-            exception: tap.exception(),
+            exception: tap.as_mut().and_then(Tap::exception),
             // The kernel counts finer than our samples: at an out-of-memory kill the limit was the peak.
             peak_memory: if exit.oom_killed { limit.or(peak) } else { peak },
             memory_limit: limit,
         };
-        let never_began = exit.code == launcher::NO_JOB_EXIT_CODE && tap.heard() == launcher::COMPLAINT.len() as u64;
+        let complained = tap.as_ref().is_none_or(|tap| tap.heard() == launcher::COMPLAINT.len() as u64);
+        let never_began = exit.code == launcher::NO_JOB_EXIT_CODE && complained;
         let decide = |stop: Option<StopReason>| {
             if never_began && stop.is_none() {
                 Outcome::failed(ErrorType::Docker, "The connection to Docker broke before the script could begin.")
@@ -102,7 +116,7 @@ impl Driver {
     }
 
     /// The container is gone without having told its exit.
-    pub(super) async fn finish_vanished(&self, container: &ContainerId, tap: Tap, usage: &Usage) {
+    pub(super) async fn finish_vanished(&self, container: &ContainerId, tap: Option<Tap>, usage: &Usage) {
         let decide = |stop: Option<StopReason>| {
             let vanished = || {
                 Outcome::failed(
@@ -121,21 +135,33 @@ impl Driver {
         container: &ContainerId,
         decide: impl Fn(Option<StopReason>) -> Outcome,
         times: Times,
-        mut tap: Tap,
+        mut tap: Option<Tap>,
         usage: &Usage,
     ) {
         let steps = &self.runs.inner.options.steps;
-        tap.end_of_output().await;
-        tap.flush_partial().await;
-        let Some(outcome) = self.record_outcome(decide, Outcome::event, times).await else {
+        let has_log = tap.is_some();
+        if let Some(tap) = &mut tap {
+            tap.end_of_output().await;
+            tap.flush_partial().await;
+        }
+        let decide = |stop| {
+            let outcome = decide(stop);
+            if has_log { outcome } else { without_log(outcome) }
+        };
+        let measured = tap.as_ref().map(|tap| measured(usage, tap.writer.published()));
+        let Some(outcome) = self.record_outcome(decide, Outcome::event, times, measured).await else {
             // We shut down and the database is away: the container keeps the truth for the next server.
-            tap.writer.detach().await;
+            if let Some(tap) = tap {
+                tap.writer.detach().await;
+            }
             return;
         };
         steps.reach(Step::OutcomeRecorded).await;
         // Viewers are told of the end only when the outcome can be read.
         let script_told = outcome.exit_code.is_some();
-        self.close_log(tap, Some(&outcome).filter(|_| !script_told), usage).await;
+        if let Some(tap) = tap {
+            self.close_log(tap, Some(&outcome).filter(|_| !script_told), usage).await;
+        }
         self.remove_container(Some(container)).await;
         steps.reach(Step::ContainerRemoved).await;
         self.clean_up().await;
@@ -144,11 +170,14 @@ impl Driver {
 
     /// Ends the log, with the reason of a failure when the script could not give it.
     async fn close_log(&self, mut tap: Tap, reason: Option<&Outcome>, usage: &Usage) {
+        let recorded = tap.writer.published();
         if let Some(failure) = reason.and_then(|outcome| outcome.failure.as_ref()) {
             tap.mark(&failure.message).await;
         }
         let finished = tap.writer.finish().await;
-        self.store_usage(usage, finished.len).await;
+        if finished.len != recorded {
+            self.store_usage(usage, finished.len).await;
+        }
     }
 
     /// Tells everybody, and lets the next attempt wait for its time.
@@ -186,6 +215,7 @@ impl Driver {
         decide: impl Fn(Option<StopReason>) -> Outcome,
         event: fn(&Outcome) -> Event,
         times: Times,
+        measured: Option<Measured>,
     ) -> Option<Outcome> {
         let rooms = &self.runs.inner.rooms;
         let mut pause = RECORD_PAUSE;
@@ -210,7 +240,7 @@ impl Driver {
                 run_id: &self.row.spec.id,
                 expected: &[current],
                 events: &path,
-                facts: facts(&outcome, times),
+                facts: Facts { measured, ..facts(&outcome, times) },
                 knows_stop: stop.is_some(),
                 now: rooms.clock.now(),
             };
@@ -285,16 +315,7 @@ impl Driver {
     }
 
     pub(super) async fn store_usage(&self, usage: &Usage, log_bytes: u64) {
-        let seen = |value: f64| (usage.samples > 0).then_some(value);
-        let measured = Measured {
-            log_bytes: i64::try_from(log_bytes).ok(),
-            cpu_peak_percent: seen(usage.cpu_peak),
-            cpu_average_percent: seen(usage.cpu_average),
-            ram_peak_mb: seen(usage.ram_peak),
-            ram_average_mb: seen(usage.ram_average),
-            soft_limit_exceeded: usage.soft_exceeded,
-            cpu_throttled: usage.throttled,
-        };
+        let measured = measured(usage, log_bytes);
         if let Err(error) = self.runs.inner.rooms.store.set_measured(&self.row.spec.id, &measured).await {
             tracing::warn!(run = %self.live.run, %error, "the usage of the run could not be stored: {error}");
         }
@@ -338,6 +359,27 @@ impl Runs {
     }
 }
 
+/// The outcome of a run whose log could not be opened any more: as true as ever, and a failure says where its words are gone.
+fn without_log(mut outcome: Outcome) -> Outcome {
+    if let Some(failure) = &mut outcome.failure {
+        failure.message.push_str(NO_LOG);
+    }
+    outcome
+}
+
+fn measured(usage: &Usage, log_bytes: u64) -> Measured {
+    let seen = |value: f64| (usage.samples > 0).then_some(value);
+    Measured {
+        log_bytes: i64::try_from(log_bytes).ok(),
+        cpu_peak_percent: seen(usage.cpu_peak),
+        cpu_average_percent: seen(usage.cpu_average),
+        ram_peak_mb: seen(usage.ram_peak),
+        ram_average_mb: seen(usage.ram_average),
+        soft_limit_exceeded: usage.soft_exceeded,
+        cpu_throttled: usage.throttled,
+    }
+}
+
 /// When it started, if that was not recorded before, and when it ended.
 type Times = (Option<Millis>, Millis);
 
@@ -350,6 +392,7 @@ fn facts(outcome: &Outcome, (started_at, finished_at): Times) -> Facts {
         exit_code: outcome.exit_code,
         error_type: failure.map(|failure| failure.kind),
         error_message: failure.map(|failure| failure.message.clone()),
+        measured: None,
     }
 }
 

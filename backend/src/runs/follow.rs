@@ -42,7 +42,7 @@ pub(super) enum Watch {
 impl Driver {
     /// Follows the container, records what became of it and cleans up.
     pub(super) async fn follow_to_the_end(&self, begun: Begun) {
-        let Begun { container, output, mut tap, started_at } = begun;
+        let Begun { container, output, mut tap, started_at, warm } = begun;
         if self.live.stop_reason().is_none() {
             self.live.set_phase(Phase::Running);
         }
@@ -56,11 +56,12 @@ impl Driver {
             Watch::Exited(exit) => {
                 self.runs.inner.options.steps.reach(Step::Exited).await;
                 let usage = sampler.finish().await;
-                self.finish_exited(&container, &exit, tap, &usage).await;
+                let exit = if warm { Exit { started_at: None, ..exit } } else { exit };
+                self.finish_exited(&container, &exit, Some(tap), &usage).await;
             }
             Watch::Vanished => {
                 let usage = sampler.finish().await;
-                self.finish_vanished(&container, tap, &usage).await;
+                self.finish_vanished(&container, Some(tap), &usage).await;
             }
         }
     }
@@ -113,7 +114,7 @@ impl Driver {
     }
 
     /// Waits for the exit, and sees to it that there is one when there is a reason to stop.
-    async fn watch(&self, container: &ContainerId, started_at: Millis) -> Watch {
+    pub(super) async fn watch(&self, container: &ContainerId, started_at: Millis) -> Watch {
         tokio::select! {
             biased;
             watch = self.exit_of(container) => watch,
@@ -227,6 +228,11 @@ impl Driver {
     async fn let_go(&self, tap: Tap, usage: &Usage) {
         let finished = tap.writer.detach().await;
         self.store_usage(usage, finished.len).await;
+        self.note_left().await;
+    }
+
+    /// Notes that nobody watches the container any more.
+    pub(super) async fn note_left(&self) {
         match self.record(&[Event::WatchLost], Facts::default()).await {
             Ok(Recorded::Applied { to, .. }) => self.runs.changed(&self.live, to),
             Ok(Recorded::Refused { .. }) => {}

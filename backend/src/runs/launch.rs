@@ -8,6 +8,7 @@ use thiserror::Error;
 use super::admission::{Full, Place};
 use super::drive::Driver;
 use super::live::Claim;
+use super::warm::Reservation;
 use super::{Runs, RunsError, Step, parse_id};
 use crate::catalog::Pipeline;
 use crate::domain::{env, parameters};
@@ -153,12 +154,14 @@ impl Runs {
         let id = new_id();
         let mut new = self.new_run(&found, id, trigger, &start).await?;
         new.triggered_by.clone_from(&start.triggered_by);
+        let (id, reservation) = self.with_parked(id, &mut new);
         let claim = self.claim_new(id, &new.pipeline_name);
         match store(&new).await {
             Ok(true) => {}
             Ok(false) => return Ok(None),
             Err(error) => self.was_it_stored(&new, error).await?,
         }
+        reservation.map(Reservation::keep);
         // Only now, when the start is ours: a rival's start must not take a place from others, not even for a moment.
         let place = self.inner.admission.enter_always(id);
         Ok(Some(self.begin(claim, new, place).await))
@@ -253,7 +256,7 @@ impl Runs {
         let (settings, options) = (&pipeline.settings, &inner.options);
         let values = parameters::apply(&settings.parameters, &start.parameters, &start.env_vars)
             .map_err(LaunchError::BadValues)?;
-        let head = inner.rooms.catalog.commit_of(&pipeline.name);
+        let head = inner.rooms.catalog.commit_of(pipeline);
         // Kept now: the run may wait, and the folder may change meanwhile.
         let code = inner.rooms.catalog.keep_code(pipeline).await.map_err(RunsError::from)?;
         let attempts = settings.retry_attempts.unwrap_or(options.retry_attempts);
@@ -299,7 +302,8 @@ impl Runs {
     }
 
     /// Takes a place, stores the row, and lets a task drive it.
-    async fn accept(&self, id: RunId, new: NewRun) -> Result<Run, LaunchError> {
+    async fn accept(&self, id: RunId, mut new: NewRun) -> Result<Run, LaunchError> {
+        let (id, reservation) = self.with_parked(id, &mut new);
         let place = self.inner.admission.enter(id).map_err(|Full { running, queued }| LaunchError::QueueFull {
             running,
             queued,
@@ -308,13 +312,24 @@ impl Runs {
         let runs = self.clone();
         // In a task of its own: a caller who goes away half-way must not leave a row behind that nobody drives.
         let stored = self.spawn(async move {
+            // Given back behind the claim: whoever gets the id next claims it.
+            let reservation = reservation;
             let claim = runs.claim_new(id, &new.pipeline_name);
             if let Err(error) = runs.inner.rooms.store.insert_run(&new).await {
                 runs.was_it_stored(&new, error).await?;
             }
+            reservation.map(Reservation::keep);
             Ok(runs.begin(claim, new, place).await)
         });
         stored.await.unwrap_or(Err(LaunchError::Closing))
+    }
+
+    /// Gives the start the id of a container that waits for one, if there is any.
+    fn with_parked(&self, id: RunId, new: &mut NewRun) -> (RunId, Option<Reservation>) {
+        // A run that waits in the queue, or for an older code's environment, may keep it for long; others start cold then.
+        let Some(reservation) = self.inner.warm.reserve() else { return (id, None) };
+        new.id = reservation.run().to_string();
+        (reservation.run(), Some(reservation))
     }
 
     /// The claim on a run that has no row yet. It comes before the row, so that whoever sees the row finds the driver: a

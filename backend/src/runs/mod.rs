@@ -4,6 +4,7 @@
 //! launch    checks → a place (slot or queue) → row PENDING → a task that drives it
 //! drive     environment → secrets (variables) → workspace
 //! start     container: create, attach, start, job → RUNNING
+//! warm      containers that were started ahead, for starts without the wait
 //! follow    waits for the exit and enforces what may end it: stop, timeout, silence, shutdown
 //! listen    beside it: output → log, gone on with wherever it breaks
 //! finish    outcome decided once → recorded with the counters and the next attempt → container removed → slot free
@@ -27,6 +28,7 @@ mod steps;
 mod tests;
 mod variables;
 mod view;
+mod warm;
 mod workspace;
 
 use std::path::PathBuf;
@@ -55,6 +57,7 @@ pub use launch::{Again, LaunchError, Start};
 pub use live::{Claim, Live, LiveRuns};
 pub use recover::Recovery;
 pub use steps::{Step, Steps};
+pub use warm::WarmPool;
 
 /// How runs are run.
 #[derive(Debug, Clone)]
@@ -97,6 +100,8 @@ pub struct Options {
     pub stop_on_shutdown: bool,
     /// How long a start waits for Docker to come back.
     pub docker_patience: Duration,
+    /// How many containers are started ahead; 0 for none.
+    pub warm_containers: usize,
     /// Where to hold for a crash test.
     pub steps: Steps,
 }
@@ -165,6 +170,7 @@ struct Inner {
     admission: Admission,
     live: LiveRuns,
     starting: Semaphore,
+    warm: Arc<warm::Warm>,
     events: broadcast::Sender<LiveEvent>,
     tasks: TaskTracker,
     /// Set when the server shuts down: nothing new is admitted, and what has not started stays where it is.
@@ -196,6 +202,7 @@ impl Runs {
                 admission: Admission::new(options.max_concurrent, options.max_queued),
                 starting: Semaphore::new(options.max_starting.max(1)),
                 live: LiveRuns::default(),
+                warm: Arc::default(),
                 events,
                 tasks: TaskTracker::new(),
                 closing: CancellationToken::new(),

@@ -2,24 +2,46 @@
 //! periodically, so a crash is nothing special: what slipped through anywhere is caught here.
 
 use std::collections::{HashMap, HashSet};
+use std::error::Error as _;
+use std::pin::pin;
 use std::time::Duration;
 
 use fastflow_shared::{ErrorType, Phase, RunStatus};
+use tokio::time::sleep;
 
 use super::admission::Place;
 use super::drive::Driver;
+use super::follow::Watch;
 use super::live::Claim;
 use super::pump::Tap;
+use super::sampler::Usage;
 use super::start::Begun;
 use super::{Inner, Runs, RunsError, parse_id, workspace};
 use crate::domain::clock::Millis;
 use crate::domain::outcome::Outcome;
 use crate::domain::run::Event;
-use crate::engine::{ContainerId, ContainerState, ContainerSummary, Kind, Status, launcher};
+use crate::engine::{ContainerId, ContainerState, ContainerSummary, Exit, Kind, Status, launcher};
+use crate::journal::{JournalError, LogWriter};
 use crate::store::{Facts, Report, RunRow, StoreError};
 
 /// How long a container is given to show that it never got its job.
 const LAUNCHER_GIVES_UP: Duration = Duration::from_secs(2);
+
+/// First pause before a log that cannot be opened is tried again; it doubles up to [`MAX_LOG_PAUSE`].
+const FIRST_LOG_PAUSE: Duration = Duration::from_secs(1);
+
+/// Longest such pause.
+const MAX_LOG_PAUSE: Duration = Duration::from_secs(15);
+
+/// How often a log is tried after its run has ended, [`FIRST_LOG_PAUSE`] apart, before the end is recorded without it.
+const LAST_LOOKS: u32 = 5;
+
+/// What became of opening the log of a found run.
+enum Opened {
+    Log(Box<LogWriter>),
+    /// The watch over the container has ended before.
+    Never(Watch),
+}
 
 /// What a pass did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -110,16 +132,19 @@ impl Runs {
 
     /// Whether a container without an unfinished row may still be needed by somebody in this process.
     fn is_in_use(&self, container: &ContainerSummary) -> bool {
-        let Inner { live, rooms, .. } = &*self.inner;
+        let Inner { rooms, .. } = &*self.inner;
         match container.kind {
             Some(Kind::Preparation) => rooms.environments.is_using(&container.name),
             // Its driver removes it in a moment.
-            _ => container
-                .run_id
-                .as_deref()
-                .and_then(|run| parse_id(run).ok())
-                .is_some_and(|run| live.get(run).is_some()),
+            _ => container.run_id.as_deref().and_then(|run| parse_id(run).ok()).is_some_and(|run| self.is_held(run)),
         }
+    }
+
+    /// Whether somebody in this process drives this run, or a container waits under its id. In this order and twice,
+    /// because a start takes the id from the one to the other.
+    fn is_held(&self, run: crate::journal::RunId) -> bool {
+        let Inner { live, warm, .. } = &*self.inner;
+        live.get(run).is_some() || warm.has(run) || live.get(run).is_some()
     }
 
     async fn take_up(
@@ -215,7 +240,7 @@ impl Runs {
         let mut removed = 0;
         for run in found {
             // When we shut down, containers work on in folders whose runs nobody drives any more.
-            let in_use = known.contains(&run.to_string()) || self.inner.live.get(run).is_some();
+            let in_use = known.contains(&run.to_string()) || self.is_held(run);
             if !in_use && !self.is_closing() {
                 self.remove_workspace(run).await;
                 removed += 1;
@@ -231,6 +256,11 @@ fn never_began(state: &ContainerState, row: &RunRow) -> bool {
         || (row.status == RunStatus::Pending && state.exit_code == Some(launcher::NO_JOB_EXIT_CODE))
 }
 
+/// An error of the journal with the system's words, which it does not print by itself.
+fn with_cause(error: &JournalError) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+}
+
 impl Driver {
     /// A container that works or has ended was found for this run.
     pub(super) async fn drive_found_container(self, state: ContainerState, place: Place) {
@@ -242,7 +272,8 @@ impl Driver {
                 Err(error) => tracing::warn!(%run, %error, "run {run} waits for the next recovery: {error}"),
             };
         }
-        let started_at = state.started_at.map(Millis::from);
+        let warm = self.row.warm_at.is_some();
+        let started_at = self.row.warm_at.or(state.started_at.map(Millis::from));
         let facts = Facts { container_id: Some(state.id.as_str().to_owned()), started_at, ..Facts::default() };
         let events: &[Event] = match self.row.status {
             RunStatus::Pending => &[Event::Started],
@@ -255,6 +286,16 @@ impl Driver {
             tracing::error!(%run, %error, "run {run} is followed again, but not recorded so: {error}");
         }
         tracing::info!(%run, container = %state.id, "run {run} is followed again");
+        self.follow_found(state.id, started_at, warm).await;
+        // The slot is free only when nothing of the run is left.
+        drop(self);
+        drop(place);
+    }
+
+    /// Follows a found container to its end, with its log if that can be opened.
+    async fn follow_found(&self, container: ContainerId, started_at: Option<Millis>, warm: bool) {
+        let rooms = &self.runs.inner.rooms;
+        let run = self.live.run;
         let veil = match self.runs.veil_of(&self.row.spec.id).await {
             Ok(veil) => veil,
             // Nothing may be shown before it is known what must not be; the next pass tries again.
@@ -262,17 +303,57 @@ impl Driver {
                 return tracing::error!(%run, %error, "the secrets of run {run} cannot be looked up: {error}");
             }
         };
-        match super::finish::open_log(&rooms.journal, run).await {
-            Ok(writer) => {
-                let tap = Tap::new(writer, rooms.clock.clone(), veil);
-                self.follow_to_the_end(Begun { container: state.id, output: None, tap, started_at }).await;
+        let since = started_at.or(self.row.started_at).unwrap_or_else(|| rooms.clock.now());
+        match self.open_log_meanwhile(&container, since).await {
+            Opened::Log(writer) => {
+                let tap = Tap::new(*writer, rooms.clock.clone(), veil);
+                self.follow_to_the_end(Begun { container, output: None, tap, started_at, warm }).await;
             }
-            // Without its log the run cannot be followed; the next pass tries again.
-            Err(error) => tracing::error!(%run, %error, "the log of run {run} cannot be opened: {error}"),
+            Opened::Never(Watch::Exited(exit)) => {
+                let exit = if warm { Exit { started_at: None, ..exit } } else { exit };
+                self.finish_exited(&container, &exit, None, &Usage::default()).await;
+            }
+            Opened::Never(Watch::Vanished) => self.finish_vanished(&container, None, &Usage::default()).await,
+            Opened::Never(Watch::Left) => self.note_left().await,
         }
-        // The slot is free only when nothing of the run is left.
-        drop(self);
-        drop(place);
+    }
+
+    /// Opens the run's log, again and again while its container works: a disk may come back. The run is watched all the
+    /// while, for limits and cancellations hold without a log as well; once it has ended, its end is not kept back for long.
+    async fn open_log_meanwhile(&self, container: &ContainerId, started_at: Millis) -> Opened {
+        let run = self.live.run;
+        let mut watching = pin!(self.watch(container, started_at));
+        let mut ended = None;
+        let mut pause = FIRST_LOG_PAUSE;
+        loop {
+            let error = match super::finish::open_log(&self.runs.inner.rooms.journal, run).await {
+                Ok(writer) => return Opened::Log(Box::new(writer)),
+                Err(error) => error,
+            };
+            tracing::error!(%run, %error, "the log of run {run} cannot be opened: {}", with_cause(&error));
+            match ended.take() {
+                None => tokio::select! {
+                    biased;
+                    watch = &mut watching => match watch {
+                        Watch::Left => return Opened::Never(watch),
+                        // One more look: whoever mended the log did so while we paused.
+                        watch => ended = Some((watch, LAST_LOOKS)),
+                    },
+                    () = sleep(pause) => pause = (pause * 2).min(MAX_LOG_PAUSE),
+                },
+                Some((watch, 0)) => {
+                    tracing::error!(%run, "run {run} has ended without a log; what it wrote since is lost");
+                    return Opened::Never(watch);
+                }
+                Some((watch, left)) => {
+                    tokio::select! {
+                        biased;
+                        () = self.runs.inner.letting_go.cancelled() => return Opened::Never(Watch::Left),
+                        () = sleep(FIRST_LOG_PAUSE) => ended = Some((watch, left - 1)),
+                    }
+                }
+            }
+        }
     }
 
     /// Whether a container that was started by a server which died before it recorded that is a launcher that never got

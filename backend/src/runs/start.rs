@@ -6,6 +6,7 @@ use fastflow_shared::ErrorType;
 
 use super::drive::{Driver, FIRST_PAUSE, NotStarted, Patience, docker};
 use super::pump::{Tap, Veil};
+use super::warm::Taken;
 use super::workspace::{APP, HOME, TMP, Workspace};
 use super::{Runs, Step};
 use crate::domain::clock::Millis;
@@ -26,18 +27,27 @@ pub(super) struct Begun {
     pub tap: Tap,
     /// When it was started.
     pub started_at: Option<Millis>,
+    /// Whether it had been started ahead: then Docker's own time of the start says nothing of the run.
+    pub warm: bool,
+}
+
+impl Runs {
+    /// What a run's container sees besides its image.
+    pub(super) fn mounts(&self, workspace: &Workspace, environment: Vec<(PathBuf, String)>) -> Vec<Mount> {
+        let bind = |source: PathBuf, target: &str, read_only| Mount::Bind { source, target: target.into(), read_only };
+        let mut mounts = vec![bind(workspace.app(), APP, false), bind(workspace.tmp(), TMP, false)];
+        mounts.extend(environment.into_iter().map(|(folder, target)| bind(folder, &target, true)));
+        if let Some(bundle) = &self.inner.options.ca_bundle {
+            mounts.push(bind(bundle.clone(), CA_MOUNT, true));
+        }
+        mounts
+    }
 }
 
 impl Driver {
     pub(super) fn spec(&self, image: &Image, prepared: &Prepared, workspace: &Workspace) -> ContainerSpec {
         let options = &self.runs.inner.options;
-        let bind = |source: PathBuf, target: &str, read_only| Mount::Bind { source, target: target.into(), read_only };
-        let mut mounts = vec![bind(workspace.app(), APP, false), bind(workspace.tmp(), TMP, false)];
-        mounts.extend(prepared.mounts().into_iter().map(|(folder, target)| bind(folder, &target, true)));
-        if let Some(bundle) = &options.ca_bundle {
-            mounts.push(bind(bundle.clone(), CA_MOUNT, true));
-        }
-        let limits = &self.row.spec.limits;
+        let mounts = self.runs.mounts(workspace, prepared.mounts());
         ContainerSpec {
             name: container_name(self.live.run),
             kind: Kind::Run,
@@ -47,11 +57,16 @@ impl Driver {
             pipeline: Some(self.row.spec.pipeline_name.clone()),
             mounts,
             network: options.network.clone(),
-            limits: Limits {
-                cpus: limits.cpu,
-                memory_bytes: limits.memory.and_then(|bytes| u64::try_from(bytes).ok()),
-                pids: options.pids,
-            },
+            limits: self.limits(),
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        let limits = &self.row.spec.limits;
+        Limits {
+            cpus: limits.cpu,
+            memory_bytes: limits.memory.and_then(|bytes| u64::try_from(bytes).ok()),
+            pids: self.runs.inner.options.pids,
         }
     }
 
@@ -69,8 +84,8 @@ impl Driver {
         // A container that Docker's absence has spoilt: its script has not begun, so it makes room for another.
         let mut spoilt = None;
         let mut patience = self.patience();
-        let (container, output, started_at) = loop {
-            let (container, Attachment { output, input }) = match self.launcher(spec, &mut spoilt).await {
+        let (container, output, started_at, warm) = loop {
+            let (container, Attachment { output, input }, warm) = match self.launcher(spec, &mut spoilt).await {
                 Ok(ready) => ready,
                 Err(error) => {
                     self.bear_with(&error, &mut patience).await?;
@@ -79,13 +94,15 @@ impl Driver {
             };
             let started_at = rooms.clock.now();
             steps.reach(Step::Started).await;
-            self.stored(rooms.store.set_container(run_id, container.as_str()).await)?;
+            // Before the job: a recovery must not take the start of the container for the start of the run.
+            let warm_at = warm.then_some(started_at);
+            self.stored(rooms.store.set_container(run_id, container.as_str(), warm_at).await)?;
             match input.send(job).await {
-                Ok(()) => break (container, Some(output), started_at),
+                Ok(()) => break (container, Some(output), started_at, warm),
                 Err(error) if error.is_unavailable() => {
                     drop(output);
                     if self.has_begun(&container, &mut patience).await? {
-                        break (container, None, started_at);
+                        break (container, None, started_at, warm);
                     }
                     spoilt = Some(container);
                     self.bear_with(&error, &mut patience).await?;
@@ -110,18 +127,21 @@ impl Driver {
         }
         self.runs.note_docker(true);
         steps.reach(Step::Running).await;
-        Ok(Begun { container, output, tap, started_at: Some(started_at) })
+        Ok(Begun { container, output, tap, started_at: Some(started_at), warm })
     }
 
     /// A container that is started and attached, and waits for its job. When that fails half-way, what was made of it is
-    /// left in `spoilt` for the next call to remove.
+    /// left in `spoilt` for the next call to remove. `true` when it had been started ahead.
     async fn launcher(
         &self,
         spec: &ContainerSpec,
         spoilt: &mut Option<ContainerId>,
-    ) -> Result<(ContainerId, Attachment), EngineError> {
+    ) -> Result<(ContainerId, Attachment, bool), EngineError> {
         let Runs { inner } = &self.runs;
         let (engine, steps) = (&inner.rooms.engine, &inner.options.steps);
+        if let Some((container, attachment)) = self.parked(spec, spoilt).await {
+            return Ok((container, attachment, true));
+        }
         if let Some(id) = &*spoilt {
             engine.remove(id).await?;
             *spoilt = None;
@@ -136,7 +156,30 @@ impl Driver {
         steps.reach(Step::Attached).await;
         engine.start(&container).await?;
         *spoilt = None;
-        Ok((container, attachment))
+        Ok((container, attachment, false))
+    }
+
+    /// The container that was started ahead for this run, with the run's limits; when it does not fit, or has died, it is
+    /// left in `spoilt`.
+    async fn parked(
+        &self,
+        spec: &ContainerSpec,
+        spoilt: &mut Option<ContainerId>,
+    ) -> Option<(ContainerId, Attachment)> {
+        let Runs { inner } = &self.runs;
+        let Taken { container, image, attachment } = inner.warm.take(self.live.run).await?;
+        *spoilt = Some(container.clone());
+        let attachment = attachment.filter(|_| image == spec.image)?;
+        // The number of processes has been limited from the beginning.
+        let limits = Limits { pids: None, ..spec.limits };
+        if limits != Limits::default()
+            && let Err(error) = inner.rooms.engine.update_limits(&container, &limits).await
+        {
+            tracing::warn!(run = %self.live.run, %error, "the limits could not be set ahead; starting cold: {error}");
+            return None;
+        }
+        *spoilt = None;
+        Some((container, attachment))
     }
 
     /// Whether the job has arrived although handing it over failed: only the container can tell, by not giving up.

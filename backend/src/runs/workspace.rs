@@ -12,7 +12,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use crate::catalog::copy_folder;
+use crate::catalog::copy_into;
 use crate::journal::RunId;
 
 /// Where the code is seen.
@@ -54,19 +54,35 @@ impl Workspace {
     /// # Errors
     /// When the code cannot be read or the copy cannot be written.
     pub fn create(&self, code: &Path, pipeline: &str) -> io::Result<()> {
+        self.lay_out()?;
+        self.fill(code, pipeline)
+    }
+
+    /// Makes the folders, without any code. Blocking. What an earlier attempt left is removed first.
+    ///
+    /// # Errors
+    /// When they cannot be made.
+    pub fn lay_out(&self) -> io::Result<()> {
         self.remove()?;
         fs::DirBuilder::new().mode(0o700).recursive(true).create(&self.root)?;
-        copy_folder(code, &self.app())?;
-        // A file of that name in the pipeline's own folder is the pipeline's business.
-        match symlink(".", self.app().join(pipeline)) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-        for folder in [self.tmp(), self.tmp().join("home")] {
+        for folder in [self.app(), self.tmp(), self.tmp().join("home")] {
             fs::create_dir(&folder)?;
             fs::set_permissions(&folder, Permissions::from_mode(0o777))?;
         }
         fs::set_permissions(self.tmp(), Permissions::from_mode(0o1777))
+    }
+
+    /// Copies the pipeline's folder into the empty one, which a container may see already. Blocking.
+    ///
+    /// # Errors
+    /// When the code cannot be read or the copy cannot be written.
+    pub fn fill(&self, code: &Path, pipeline: &str) -> io::Result<()> {
+        copy_into(code, &self.app())?;
+        // A file of that name in the pipeline's own folder is the pipeline's business.
+        match symlink(".", self.app().join(pipeline)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Deletes it. Blocking. Fine when it is not there.

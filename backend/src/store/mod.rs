@@ -22,6 +22,7 @@ mod run_row;
 mod runs;
 mod sealed;
 mod sessions;
+mod sync;
 mod tx;
 mod upkeep;
 mod users;

@@ -9,15 +9,15 @@ use fastflow_shared::{ErrorType, RunStatus};
 use sqlx::AnyConnection;
 
 use super::row::Cells;
-use super::run_row::NewRun;
-use super::runs::insert;
+use super::run_row::{Measured, NewRun};
+use super::runs::{insert, measure};
 use super::tx::free_text;
 use super::{Store, StoreError};
 use crate::domain::clock::Millis;
 use crate::domain::run::{Event, transition};
 
 /// What is known beside the event. Absent facts leave what is stored.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Facts {
     /// The run's container.
     pub container_id: Option<String>,
@@ -31,10 +31,12 @@ pub struct Facts {
     pub error_type: Option<ErrorType>,
     /// One sentence that a user can act on.
     pub error_message: Option<String>,
+    /// What was measured: in one transaction with the end, so that whoever sees the end sees it too.
+    pub measured: Option<Measured>,
 }
 
 /// A report of what happened to a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Report<'a> {
     /// The run.
     pub run_id: &'a str,
@@ -159,7 +161,7 @@ async fn apply(
     to: RunStatus,
     next: Option<&NewRun>,
 ) -> Result<bool, StoreError> {
-    let Facts { container_id, started_at, finished_at, exit_code, error_type, error_message } = &report.facts;
+    let Facts { container_id, started_at, finished_at, exit_code, error_type, error_message, measured } = &report.facts;
     let finished_at = if to.is_final() { Some(finished_at.unwrap_or(report.now)) } else { *finished_at };
     let row = sqlx::query(UPDATE)
         .bind(report.run_id)
@@ -177,9 +179,12 @@ async fn apply(
         .fetch_optional(&mut *tx)
         .await?;
     let Some(row) = row else { return Ok(false) };
+    if let Some(measured) = measured {
+        measure(report.run_id, measured).execute(&mut *tx).await?;
+    }
     if report.events.contains(&Event::Requeued) && to == RunStatus::Pending {
         // It never had a container that worked; the next one is another.
-        sqlx::query("UPDATE runs SET container_id = NULL, started_at = NULL WHERE id = $1")
+        sqlx::query("UPDATE runs SET container_id = NULL, started_at = NULL, warm_at = NULL WHERE id = $1")
             .bind(report.run_id)
             .execute(&mut *tx)
             .await?;

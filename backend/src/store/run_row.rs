@@ -20,7 +20,7 @@ macro_rules! run_columns {
          cancel_requested_at, cancel_requested_by, stop_reason, commit_hash, commit_subject, commit_author, code_path, \
          environment_key, image, image_id, uv_version, setup_duration, parameters, env_names, sealed_env, cpu_limit, \
          memory_limit, cpu_soft_limit, memory_soft_limit, timeout_seconds, log_bytes, cpu_peak_percent, cpu_average_percent, \
-         ram_peak_mb, ram_average_mb, soft_limit_exceeded, cpu_throttled, container_id, instance, owner"
+         ram_peak_mb, ram_average_mb, soft_limit_exceeded, cpu_throttled, container_id, warm_at, instance, owner"
     };
 }
 pub(super) use run_columns;
@@ -156,6 +156,8 @@ pub struct RunRow {
     pub measured: Measured,
     /// Its container.
     pub container_id: Option<String>,
+    /// When a container that had been started ahead got its job; absent after a cold start.
+    pub warm_at: Option<Millis>,
 }
 
 impl From<NewRun> for RunRow {
@@ -180,6 +182,7 @@ impl From<NewRun> for RunRow {
             env_names: Vec::new(),
             measured: Measured::default(),
             container_id: None,
+            warm_at: None,
             spec,
         }
     }
@@ -256,6 +259,7 @@ impl RunRow {
                 cpu_throttled: cells.flag("cpu_throttled")?,
             },
             container_id: cells.opt_text("container_id")?,
+            warm_at: cells.opt_time("warm_at")?,
         })
     }
 
@@ -288,6 +292,7 @@ impl RunRow {
             error_message: self.error_message,
             uv_version: self.uv_version,
             setup_duration: self.setup_duration,
+            warm_start: self.warm_at.is_some(),
             environment: self.environment_key,
             image: spec.image,
             commit: spec.code.commit,

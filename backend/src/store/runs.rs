@@ -198,8 +198,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
-    pub async fn set_container(&self, id: &str, container_id: &str) -> Result<(), StoreError> {
-        let update = sqlx::query("UPDATE runs SET container_id = $2 WHERE id = $1").bind(id).bind(container_id);
+    pub async fn set_container(&self, id: &str, container_id: &str, warm_at: Option<Millis>) -> Result<(), StoreError> {
+        let update = sqlx::query("UPDATE runs SET container_id = $2, warm_at = $3 WHERE id = $1")
+            .bind(id)
+            .bind(container_id)
+            .bind(warm_at.map(|time| time.0));
         self.one_run(id, update).await
     }
 
@@ -235,30 +238,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`].
     pub async fn set_measured(&self, id: &str, measured: &Measured) -> Result<(), StoreError> {
-        const SQL: &str = "UPDATE runs SET log_bytes = COALESCE($2, log_bytes), \
-            cpu_peak_percent = COALESCE($3, cpu_peak_percent), cpu_average_percent = COALESCE($4, cpu_average_percent), \
-            ram_peak_mb = COALESCE($5, ram_peak_mb), ram_average_mb = COALESCE($6, ram_average_mb), \
-            soft_limit_exceeded = CASE WHEN $7 = 1 THEN 1 ELSE soft_limit_exceeded END, \
-            cpu_throttled = CASE WHEN $8 = 1 THEN 1 ELSE cpu_throttled END WHERE id = $1";
-        let Measured {
-            log_bytes,
-            cpu_peak_percent,
-            cpu_average_percent,
-            ram_peak_mb,
-            ram_average_mb,
-            soft_limit_exceeded,
-            cpu_throttled,
-        } = *measured;
-        let update = sqlx::query(SQL)
-            .bind(id)
-            .bind(log_bytes)
-            .bind(Real(cpu_peak_percent))
-            .bind(Real(cpu_average_percent))
-            .bind(Real(ram_peak_mb))
-            .bind(Real(ram_average_mb))
-            .bind(i64::from(soft_limit_exceeded))
-            .bind(i64::from(cpu_throttled));
-        self.one_run(id, update).await
+        self.one_run(id, measure(id, measured)).await
     }
 
     /// Wipes the encrypted start values. Ending a run does so too; call this once no retry can need them.
@@ -284,4 +264,31 @@ impl Store {
             _ => Ok(()),
         }
     }
+}
+
+/// The statement that notes what was measured of a run.
+pub(super) fn measure<'q>(id: &'q str, measured: &Measured) -> Statement<'q> {
+    const SQL: &str = "UPDATE runs SET log_bytes = COALESCE($2, log_bytes), \
+        cpu_peak_percent = COALESCE($3, cpu_peak_percent), cpu_average_percent = COALESCE($4, cpu_average_percent), \
+        ram_peak_mb = COALESCE($5, ram_peak_mb), ram_average_mb = COALESCE($6, ram_average_mb), \
+        soft_limit_exceeded = CASE WHEN $7 = 1 THEN 1 ELSE soft_limit_exceeded END, \
+        cpu_throttled = CASE WHEN $8 = 1 THEN 1 ELSE cpu_throttled END WHERE id = $1";
+    let Measured {
+        log_bytes,
+        cpu_peak_percent,
+        cpu_average_percent,
+        ram_peak_mb,
+        ram_average_mb,
+        soft_limit_exceeded,
+        cpu_throttled,
+    } = *measured;
+    sqlx::query(SQL)
+        .bind(id)
+        .bind(log_bytes)
+        .bind(Real(cpu_peak_percent))
+        .bind(Real(cpu_average_percent))
+        .bind(Real(ram_peak_mb))
+        .bind(Real(ram_average_mb))
+        .bind(i64::from(soft_limit_exceeded))
+        .bind(i64::from(cpu_throttled))
 }

@@ -34,7 +34,16 @@ print('to stderr', file=sys.stderr)
 
 #[tokio::test]
 async fn the_worker_contract_holds() {
-    let server = Server::start(Options::new()).await;
+    the_worker_contract_holds_with(0).await;
+}
+
+#[tokio::test]
+async fn the_worker_contract_holds_for_a_warm_start() {
+    the_worker_contract_holds_with(2).await;
+}
+
+async fn the_worker_contract_holds_with(warm: usize) {
+    let server = Server::start(Options::new().warm(warm)).await;
     let client = server.client();
     let pipeline = server.pipeline("looks", LOOKS_AROUND).file("helper.py", "VALUE = 'sibling'");
     std::fs::create_dir(pipeline.folder().join("data")).expect("a folder");
@@ -64,12 +73,22 @@ async fn the_worker_contract_holds() {
     for secret in ["ADMIN_PASSWORD", "ENCRYPTION_KEY", "DATABASE_URL", "DOCKER_HOST"] {
         assert!(env.get(secret).is_none(), "{secret} of the server is none of the run's business");
     }
+    assert_eq!(run.warm_start, warm > 0);
     assert!(run.uv_version.is_some() && run.setup_duration.is_some() && run.environment.is_some());
 }
 
 #[tokio::test]
 async fn the_container_is_hardened_labelled_and_limited() {
-    let server = Server::start(Options::new()).await;
+    the_container_is_hardened_labelled_and_limited_with(0).await;
+}
+
+#[tokio::test]
+async fn the_container_is_hardened_labelled_and_limited_for_a_warm_start() {
+    the_container_is_hardened_labelled_and_limited_with(2).await;
+}
+
+async fn the_container_is_hardened_labelled_and_limited_with(warm: usize) {
+    let server = Server::start(Options::new().warm(warm)).await;
     let client = server.client();
     let limits =
         json!({ "cpu_hard_limit": 0.5, "mem_hard_limit": "96m", "cpu_soft_limit": 0.4, "mem_soft_limit": "80M" });
@@ -79,7 +98,8 @@ async fn the_container_is_hardened_labelled_and_limited() {
     let container = docker::inspect(&docker::container_of(&run.id).await.expect("a container")).await;
     let (host, config) = (&container["HostConfig"], &container["Config"]);
     assert_eq!(config["Labels"]["fastflow-run-id"], run.id.as_str());
-    assert_eq!(config["Labels"]["fastflow-pipeline"], "nap");
+    // A container that was started ahead did not know yet.
+    assert_eq!(config["Labels"]["fastflow-pipeline"].as_str(), (warm == 0).then_some("nap"));
     assert_eq!(config["Labels"]["fastflow-instance"], server.instance());
     assert_eq!(host["ReadonlyRootfs"], true);
     assert_eq!(host["Privileged"], false);
@@ -100,13 +120,25 @@ async fn the_container_is_hardened_labelled_and_limited() {
     let shown = client.run(&run.id).await;
     assert_eq!((shown.cpu_limit, shown.memory_limit), (Some(0.5), Some(96 << 20)));
     assert_eq!((shown.cpu_soft_limit, shown.memory_soft_limit), (Some(0.4), Some(80 << 20)));
-    client.end_of(&run.id).await;
+    let run = client.end_of(&run.id).await;
+    assert_eq!(run.warm_start, warm > 0);
+    let mut server = server;
+    server.terminate().await;
     docker::all_gone(server.instance()).await;
 }
 
 #[tokio::test]
 async fn values_given_at_start_win_over_the_vault_and_that_over_default_env() {
-    let server = Server::start(Options::new()).await;
+    values_given_at_start_win_over_the_vault_and_that_over_default_env_with(0).await;
+}
+
+#[tokio::test]
+async fn values_given_at_start_win_over_the_vault_and_that_over_default_env_for_a_warm_start() {
+    values_given_at_start_win_over_the_vault_and_that_over_default_env_with(2).await;
+}
+
+async fn values_given_at_start_win_over_the_vault_and_that_over_default_env_with(warm: usize) {
+    let server = Server::start(Options::new().warm(warm)).await;
     let client = server.client();
     let names = ["ONLY_DEFAULT", "VAULT_WINS", "START_WINS", "GIVEN", "NUMBER", "SECRET"];
     let script = format!(
@@ -133,6 +165,7 @@ async fn values_given_at_start_win_over_the_vault_and_that_over_default_env() {
         let found = run.env_names.iter().find(|entry: &&EnvName| entry.name == name);
         found.map(|entry| entry.source.as_str())
     };
+    assert_eq!(run.warm_start, warm > 0);
     let found = names.map(source_of);
     let expected = ["default_env", "parameter", "start", "start", "default_env", "secret"].map(Some);
     assert_eq!(found, expected);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fastflow_shared::{EnvironmentState, ErrorType, Phase, RunStatus};
 use fastflow_tests::options::UvCache;
+use fastflow_tests::wait::until;
 use fastflow_tests::{Options, Server};
 
 /// A small package without dependencies of its own.
@@ -25,8 +26,9 @@ async fn a_requirement_that_does_not_exist_fails_the_run_with_uvs_own_words() {
     assert!(log.contains("humanize==0.0.0.0.7") && log.contains("unsatisfiable"), "{log}");
     assert!(!log.contains("never\n"));
     assert!(run.started_at.is_none() && run.exit_code.is_none() && run.finished_at.is_some());
-    let pipeline = client.pipeline("wrong").await;
-    assert_eq!(pipeline.environment_state, EnvironmentState::Failed);
+    let failed =
+        async || Some(client.pipeline("wrong").await).filter(|p| p.environment_state == EnvironmentState::Failed);
+    let pipeline = until("the environment to be known as failed", Duration::from_secs(20), failed).await;
     assert!(pipeline.environment_error.is_some_and(|error| error.contains("humanize")));
     client.idle().await;
 }
@@ -79,7 +81,11 @@ async fn starts_wait_together_for_one_build_and_say_so() {
     let builds = server.messages().matches("building environment").count();
     assert_eq!(builds, 1, "two starts at the same moment share one build");
     let _ = client.post(fastflow_shared::routes::SYNC).await.expect(200);
-    assert_eq!(client.pipeline("counts").await.environment_state, EnvironmentState::Ready);
+    // A sync answers before the environments are looked at.
+    until("the environment to be known as ready", Duration::from_secs(20), async || {
+        (client.pipeline("counts").await.environment_state == EnvironmentState::Ready).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,12 +1,15 @@
-//! Docker is away: the server serves everything else and says so.
+//! Docker is away, slow, or hangs: the server serves everything else and says so.
 
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use fastflow_shared::{Readiness, RunStatus, routes};
+use fastflow_shared::{ErrorType, Readiness, Run, RunStatus, WaitsFor, routes};
+use fastflow_tests::daemon::Daemon;
 use fastflow_tests::options::UvCache;
+use fastflow_tests::proxy::{Door, Proxy};
 use fastflow_tests::wait::until;
-use fastflow_tests::{Options, Server};
+use fastflow_tests::{Client, Options, Server};
 
 fn check(readiness: &Readiness, name: &str) -> bool {
     readiness.checks.iter().find(|check| check.name == name).expect("the check").ok
@@ -52,7 +55,7 @@ async fn when_docker_comes_back_starts_work_and_a_running_script_was_not_disturb
     symlink("/var/run/docker.sock", &link).expect("a link");
     let run = until("a start to be accepted", Duration::from_secs(20), async || {
         let answer = client.try_start("nap").await;
-        (answer.status == 201).then(|| answer.json::<fastflow_shared::Run>())
+        (answer.status == 201).then(|| answer.json::<Run>())
     })
     .await;
     client.log_when(&run.id, "5\n").await;
@@ -73,4 +76,142 @@ async fn when_docker_comes_back_starts_work_and_a_running_script_was_not_disturb
     })
     .await;
     client.run_well("nap").await;
+}
+
+/// Prints a hundred numbers in ten seconds.
+const COUNTS: &str = "import time\nfor n in range(100): print(n, flush=True); time.sleep(0.1)";
+
+fn numbers(up_to: usize) -> String {
+    (0..up_to).map(|n| format!("{n}\n")).collect()
+}
+
+async fn until_ready(client: &Client, status: u16) -> Readiness {
+    until(&format!("/ready to answer {status}"), Duration::from_secs(60), async || {
+        let answer = client.get(routes::READY).await;
+        (answer.status == status).then(|| answer.json())
+    })
+    .await
+}
+
+/// A run through a stop and a start of the very daemon that it works on.
+async fn through_a_restart_of_the_daemon(live_restore: bool) -> (Run, String) {
+    let mut daemon = Daemon::start(live_restore).await;
+    let options = Options::new().env("DOCKER_HOST", daemon.host()).env("WORKER_NETWORK", "none");
+    let server = Server::start(options).await;
+    let client = server.client();
+    server.pipeline("counts", COUNTS);
+    let run = client.start("counts").await;
+    client.log_when(&run.id, "9\n").await;
+    daemon.stop().await;
+    let readiness = until_ready(client, 503).await;
+    assert!(!check(&readiness, "docker") && check(&readiness, "database"), "{readiness:?}");
+    let _ = client.try_start("counts").await.problem(503, "docker_unavailable");
+    assert_eq!(client.run(&run.id).await.status, RunStatus::Running, "nothing is guessed while Docker is away");
+    daemon.come_up().await;
+    let run = client.end_of(&run.id).await;
+    let log = client.log_text(&run.id).await;
+    until_ready(client, 200).await;
+    client.idle().await;
+    client.run_well("counts").await;
+    (run, log)
+}
+
+#[tokio::test]
+async fn a_run_outlives_its_daemon_that_keeps_containers_and_no_line_is_lost() {
+    let (run, log) = through_a_restart_of_the_daemon(true).await;
+    assert_eq!(run.status, RunStatus::Success, "{:?}", run.error_message);
+    assert_eq!(log, numbers(100));
+}
+
+#[tokio::test]
+async fn a_run_ends_truly_with_its_daemon_that_takes_containers_along() {
+    let (run, log) = through_a_restart_of_the_daemon(false).await;
+    assert_eq!((run.status, run.error_type), (RunStatus::Failed, Some(ErrorType::ExitCode)), "{:?}", run.error_message);
+    assert!(matches!(run.exit_code, Some(137 | 143)), "{:?}", run.exit_code);
+    let script: String =
+        log.lines().filter(|line| !line.starts_with("[fastflow] ")).map(|l| format!("{l}\n")).collect();
+    let lines = script.lines().count();
+    assert!((10..100).contains(&lines) && script == numbers(lines), "{log}");
+}
+
+/// A server that reaches Docker through a door.
+async fn behind_a_door() -> (Server, Proxy) {
+    let mut server = Server::prepare(Options::new()).await;
+    // Short, for a socket's path has little room.
+    let socket = std::env::temp_dir().join(format!("{}.sock", server.instance()));
+    let _ = std::fs::remove_file(&socket);
+    let proxy = Proxy::unix(&socket, Path::new("/var/run/docker.sock"));
+    server.options.env.insert("DOCKER_HOST".to_owned(), format!("unix://{}", socket.display()));
+    server.launch().await;
+    (server, proxy)
+}
+
+#[tokio::test]
+async fn a_slow_docker_makes_a_run_late_and_nothing_else() {
+    let (server, docker) = behind_a_door().await;
+    let client = server.client();
+    server.pipeline("hello", "for n in range(1000): print(n)");
+    docker.set(Door::Slow(Duration::from_millis(500)));
+    let run = client.start("hello").await;
+    let begin = Instant::now();
+    let _ = client.get(routes::RUNS).await.expect(200);
+    let _ = client.get("/health").await.expect(200);
+    assert!(begin.elapsed() < Duration::from_secs(1), "others do not wait for Docker: {:?}", begin.elapsed());
+    let run = client.end_of(&run.id).await;
+    assert_eq!(run.status, RunStatus::Success, "{:?}", run.error_message);
+    assert_eq!(client.log_text(&run.id).await, numbers(1000));
+    docker.set(Door::Open);
+    client.idle().await;
+    fastflow_tests::docker::all_gone(server.instance()).await;
+}
+
+#[tokio::test]
+async fn a_docker_that_hangs_holds_up_neither_the_server_nor_for_ever_a_run() {
+    let (server, docker) = behind_a_door().await;
+    let client = server.client();
+    server.pipeline("counts", COUNTS);
+    let run = client.start("counts").await;
+    client.log_when(&run.id, "9\n").await;
+    docker.set(Door::Hangs);
+    let begin = Instant::now();
+    let readiness = until_ready(client, 503).await;
+    let detail = &readiness.checks.iter().find(|check| check.name == "docker").expect("the check").detail;
+    assert!(detail.contains("not answer within"), "{detail}");
+    let refused = client.try_start("counts").await;
+    let _ = refused.problem(503, "docker_unavailable");
+    assert!(begin.elapsed() < Duration::from_secs(20), "a deadline holds: {:?}", begin.elapsed());
+    for path in ["/health", routes::RUNS, routes::PIPELINES] {
+        let begin = Instant::now();
+        let _ = client.get(path).await.expect(200);
+        assert!(begin.elapsed() < Duration::from_secs(1), "{path} took {:?}", begin.elapsed());
+    }
+    // Longer than the run: it ends while nobody hears it.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    docker.set(Door::Open);
+    let run = client.end_of(&run.id).await;
+    assert_eq!(run.status, RunStatus::Success, "{:?}", run.error_message);
+    assert_eq!(client.log_text(&run.id).await, numbers(100));
+    let lasted = run.duration_seconds.expect("a duration");
+    assert!((9.0..14.0).contains(&lasted), "its own end, not when we heard of it: {lasted}");
+    until_ready(client, 200).await;
+    client.run_well("counts").await;
+}
+
+#[tokio::test]
+async fn a_start_waits_for_a_docker_that_goes_away_in_the_middle_of_it() {
+    let (server, docker) = behind_a_door().await;
+    let client = server.client();
+    server.pipeline("hello", "print('hello')");
+    // Slow first, so that the start is accepted and far from its container.
+    docker.set(Door::Slow(Duration::from_millis(200)));
+    let run = client.start("hello").await;
+    docker.set(Door::Shut);
+    let what = "to say that it waits for Docker";
+    client.run_when(&run.id, what, Duration::from_secs(30), |run| run.waits_for == Some(WaitsFor::Docker)).await;
+    docker.set(Door::Open);
+    let run = client.end_of(&run.id).await;
+    assert_eq!(run.status, RunStatus::Success, "{:?}", run.error_message);
+    assert_eq!(client.log_text(&run.id).await, "hello\n");
+    client.idle().await;
+    fastflow_tests::docker::all_gone(server.instance()).await;
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fastflow_shared::{ErrorType, Run, RunStatus};
+use fastflow_tests::options::UvCache;
 use fastflow_tests::{Options, Server, docker};
 use serde_json::json;
 
@@ -75,8 +76,12 @@ async fn an_exit_code_comes_with_the_exceptions_last_line() {
     let run = client.run_to_end("missing").await;
     assert!(failed(&run, ErrorType::ExitCode).contains("FileNotFoundError"));
 
-    server.pipeline("shell", "import sys; sys.exit(127)");
-    assert_eq!(client.run_to_end("shell").await.error_type, Some(ErrorType::NotFound));
+    // What shells, and Docker itself, say with these codes.
+    for (code, kind) in [(125, ErrorType::Docker), (126, ErrorType::NotExecutable), (127, ErrorType::NotFound)] {
+        server.pipeline("shell", &format!("import sys; sys.exit({code})"));
+        let run = client.run_to_end("shell").await;
+        assert_eq!((run.exit_code, run.error_type), (Some(code), Some(kind)), "{:?}", run.error_message);
+    }
     let stats = client.stats("failing").await;
     assert_eq!((stats.total_runs, stats.failed_runs, stats.success_rate), (1, 1, Some(0.0)));
 }
@@ -144,4 +149,53 @@ async fn a_silent_run_is_given_up_when_the_operator_wants_that() {
     let run = client.end_of(&run.id).await;
     let message = failed(&run, ErrorType::Unhealthy);
     assert!(message.contains("HEALTH_SILENCE_SECONDS"), "{message}");
+}
+
+#[tokio::test]
+async fn an_unhealthy_container_is_ended_and_says_why() {
+    let check = "HEALTHCHECK --interval=1s --timeout=5s --retries=2 CMD test ! -e /tmp/sick";
+    let image = docker::Image::changed(Some(check), "true").await;
+    let server = Server::start(Options::new().uv_cache(UvCache::Own).env("WORKER_BASE_IMAGE", &image.name)).await;
+    let client = server.client();
+    server.pipeline("well", "import time; time.sleep(20)");
+    server.pipeline("sick", "import time; open('/tmp/sick', 'w'); print('sick', flush=True); time.sleep(120)");
+    let (well, sick) = (client.start("well").await, client.start("sick").await);
+    client.log_when(&sick.id, "sick").await;
+    let sick = client.end_of(&sick.id).await;
+    let message = failed(&sick, ErrorType::Unhealthy);
+    assert!(message.contains("health check"), "{message}");
+    assert!(sick.duration_seconds.is_some_and(|seconds| seconds < 60.0), "{:?}", sick.duration_seconds);
+    assert_eq!(client.end_of(&well.id).await.status, RunStatus::Success);
+    client.idle().await;
+}
+
+#[tokio::test]
+async fn what_docker_refuses_is_told_in_its_words() {
+    let server = Server::start(Options::new().env("WORKER_CAPABILITIES", "NO_SUCH_RIGHT")).await;
+    server.pipeline("hello", "print('hello')");
+    let run = server.client().run_to_end("hello").await;
+    let message = failed(&run, ErrorType::Docker);
+    assert!(message.contains("NO_SUCH_RIGHT"), "{message}");
+    assert_eq!(run.exit_code, None);
+    server.client().idle().await;
+    docker::all_gone(server.instance()).await;
+}
+
+#[tokio::test]
+async fn a_worker_image_that_cannot_work_is_named() {
+    for (script, kind, wanted) in [
+        ("rm /usr/local/bin/uv", ErrorType::NotFound, "uv"),
+        ("chmod a-x /usr/local/bin/uv", ErrorType::NotExecutable, "uv"),
+        ("chmod a-x /usr/bin/dash", ErrorType::NotExecutable, "/bin/sh"),
+        ("rm /bin/sh", ErrorType::NotFound, "/bin/sh"),
+    ] {
+        let image = docker::Image::changed(None, script).await;
+        let server = Server::start(Options::new().uv_cache(UvCache::Own).env("WORKER_BASE_IMAGE", &image.name)).await;
+        server.pipeline("hello", "print('hello')");
+        let run = server.client().run_to_end("hello").await;
+        let message = failed(&run, kind);
+        assert!(message.contains(wanted) && message.contains("WORKER_BASE_IMAGE"), "{script}: {message}");
+        server.client().idle().await;
+        docker::all_gone(server.instance()).await;
+    }
 }

@@ -68,7 +68,16 @@ fn picture(root: &Path) -> BTreeMap<String, (u64, i64, i64, u32)> {
 
 #[tokio::test]
 async fn a_pipeline_cannot_change_anything_but_its_own_view() {
-    let server = Server::start(Options::new().uv_cache(UvCache::Own)).await;
+    a_pipeline_cannot_change_anything_but_its_own_view_with(0).await;
+}
+
+#[tokio::test]
+async fn a_pipeline_cannot_change_anything_but_its_own_view_for_a_warm_start() {
+    a_pipeline_cannot_change_anything_but_its_own_view_with(2).await;
+}
+
+async fn a_pipeline_cannot_change_anything_but_its_own_view_with(warm: usize) {
+    let server = Server::start(Options::new().uv_cache(UvCache::Own).warm(warm)).await;
     let client = server.client();
     server.pipeline("victim", "import humanize; print('unharmed')").requirements("humanize>=4.9,<5\n");
     server.pipeline("vandal", VANDAL).requirements("humanize>=4.9,<5\n").file("kept.txt", "still here");
@@ -83,15 +92,22 @@ async fn a_pipeline_cannot_change_anything_but_its_own_view() {
     assert_eq!(picture(&uv), before.1, "cache and environments are as they were");
     assert!(client.log_text(&client.run_well("victim").await.id).await.contains("unharmed"));
     client.idle().await;
-    let scratch: Vec<_> = fs::read_dir(server.data_dir()).expect("there").flatten().map(|e| e.path()).collect();
-    for folder in scratch.iter().filter(|path| path.ends_with("scratch")) {
-        assert_eq!(fs::read_dir(folder).expect("there").count(), 0, "views vanish with their runs");
-    }
+    assert_eq!(run.warm_start, warm > 0);
+    assert!(!server.data_dir().join("scratch").join(&run.id).exists(), "views vanish with their runs");
 }
 
 #[tokio::test]
 async fn docker_inspect_the_database_and_the_messages_show_no_value() {
-    let server = Server::start(Options::new()).await;
+    docker_inspect_the_database_and_the_messages_show_no_value_with(0).await;
+}
+
+#[tokio::test]
+async fn docker_inspect_the_database_and_the_messages_show_no_value_for_a_warm_start() {
+    docker_inspect_the_database_and_the_messages_show_no_value_with(2).await;
+}
+
+async fn docker_inspect_the_database_and_the_messages_show_no_value_with(warm: usize) {
+    let server = Server::start(Options::new().warm(warm)).await;
     let client = server.client();
     server.pipeline(
         "spy",
@@ -113,6 +129,7 @@ async fn docker_inspect_the_database_and_the_messages_show_no_value() {
     let shown = serde_json::to_string(&client.run(&run.id).await).expect("JSON");
     let listed = client.get(routes::SECRETS).await.expect(200).text();
     let run = client.end_of(&run.id).await;
+    assert_eq!(run.warm_start, warm > 0);
     assert_eq!(run.env_names.len(), 2, "{:?}", run.env_names);
     let mut files = fs::read(server.data_dir().join("fastflow.db")).expect("the database");
     files.extend(fs::read(server.data_dir().join("fastflow.db-wal")).unwrap_or_default());

@@ -316,8 +316,8 @@ async fn values_are_written_once_revealed_one_at_a_time_and_refused_with_pointer
     assert_eq!(revealed.value, "swordfish-4711");
     let audit = server.messages();
     assert!(audit.contains("secret.reveal TOKEN") && !audit.contains("swordfish"), "{audit}");
-    client.post(&routes::secret_reveal("NONE")).await.problem(404, "secret_not_found");
-    server.anonymous().post(&routes::secret_reveal("TOKEN")).await.problem(401, "unauthenticated");
+    let _ = client.post(&routes::secret_reveal("NONE")).await.problem(404, "secret_not_found");
+    let _ = server.anonymous().post(&routes::secret_reveal("TOKEN")).await.problem(401, "unauthenticated");
     let body = json!({ "key": "A-B", "value": "x".repeat(40_000), "pipelines": ["a/b"] });
     let problem = client.write(Method::POST, routes::SECRETS, &body).await.problem(422, "invalid_values");
     let fields: Vec<_> = problem.errors.iter().map(|error| error.field.as_str()).collect();

@@ -1,5 +1,5 @@
 //! The daemon goes away and comes back while a container runs; on a daemon of the test's own, because others use this
-//! machine's.
+//! machine's. That needs root, as a daemon does.
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -133,7 +133,6 @@ async fn through_a_restart(signal: &str, live_restore: bool) -> (i64, usize) {
 }
 
 #[tokio::test]
-#[ignore = "starts a Docker daemon of its own, which needs root"]
 async fn with_live_restore_a_run_outlives_its_daemon() {
     for signal in ["-TERM", "-KILL"] {
         assert_eq!(through_a_restart(signal, true).await, (0, 100), "{signal}");
@@ -141,7 +140,6 @@ async fn with_live_restore_a_run_outlives_its_daemon() {
 }
 
 #[tokio::test]
-#[ignore = "starts a Docker daemon of its own, which needs root"]
 async fn without_live_restore_a_run_ends_with_its_daemon_and_says_so() {
     for signal in ["-TERM", "-KILL"] {
         let (code, lines) = through_a_restart(signal, false).await;

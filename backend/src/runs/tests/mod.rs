@@ -13,6 +13,7 @@ mod shutdown;
 mod simulation;
 mod stops;
 mod trouble;
+mod warm;
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -156,6 +157,7 @@ impl World {
             ca_bundle: None,
             max_concurrent: 10,
             max_queued: 100,
+            warm_containers: 0,
             max_starting: 3,
             default_timeout: None,
             default_cpus: None,

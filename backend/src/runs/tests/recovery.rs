@@ -108,11 +108,17 @@ async fn leave(world: &World, engine: &dyn Engine, run: &str, found: Found) -> O
     }
     let engine::Attachment { output, input } = engine.attach(&id).await.expect("attached");
     engine.start(&id).await.expect("started");
-    if matches!(found, Found::GaveUp | Found::WithoutJob) {
+    if found == Found::GaveUp {
         drop((output, input));
-        if found == Found::GaveUp {
-            pause(10).await;
-        }
+        pause(10).await;
+        return Some(id);
+    }
+    if found == Found::WithoutJob {
+        // Docker notices a little later that nobody is there any more.
+        tokio::spawn(async move {
+            pause(500).await;
+            drop((output, input));
+        });
         return Some(id);
     }
     let script = if found == Found::Exited { "out old; exit 3" } else { "out old; sleep 5s; exit 3" };
@@ -322,7 +328,7 @@ async fn what_a_recovery_saw_may_be_out_of_date_when_it_comes_to_act() {
 }
 
 async fn record_container(world: &World, run: &str) {
-    world.store.set_container(run, "gone").await.expect("stored");
+    world.store.set_container(run, "gone", None).await.expect("stored");
 }
 
 #[tokio::test]
@@ -362,4 +368,70 @@ async fn a_driver_that_panics_gives_its_run_up_to_the_recovery() {
     assert_eq!(outcome(&server.ended(&run).await), SUCCESS);
     assert_eq!(server.log(&run).await, numbers(100));
     world.assert_clean(&server).await;
+}
+
+/// A run whose server died, and whose log is a folder now: nobody can open it. Returns its log and where the true one lies.
+async fn with_a_log_that_cannot_be_opened(world: &World, script: &str) -> (String, PathBuf, PathBuf) {
+    let server = world.server();
+    let run = server.start(script).await;
+    server.until_logged(&run, "5\n").await;
+    server.crash().await;
+    let file = log_file(&server.logs, &run);
+    let kept = file.with_extension("kept");
+    std::fs::rename(&file, &kept).expect("moved away");
+    std::fs::create_dir(&file).expect("in its place");
+    (run, file, kept)
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_opened_does_not_keep_a_run_from_its_true_end() {
+    for (script, expected) in
+        [("lines 50 100ms; exit 3", failed(ErrorType::ExitCode, Some(3))), ("lines 50 100ms", SUCCESS)]
+    {
+        let world = World::new().await;
+        let (run, ..) = with_a_log_that_cannot_be_opened(&world, script).await;
+        let server = world.server();
+        server.recover().await.expect("recovered");
+        let row = server.ended(&run).await;
+        assert_eq!(outcome(&row), expected);
+        let told = row.error_message.unwrap_or_default();
+        assert_eq!(told.contains("LOGS_DIR"), expected != SUCCESS, "{told}");
+        world.assert_clean(&server).await;
+    }
+}
+
+#[tokio::test]
+async fn a_run_without_its_log_can_be_cancelled_and_times_out() {
+    for cancels in [true, false] {
+        let world = World::new().await;
+        world.pipeline("p", r#"{"timeout": 30}"#);
+        let (run, ..) = with_a_log_that_cannot_be_opened(&world, "lines 9; sleep 600s").await;
+        let server = world.server();
+        server.recover().await.expect("recovered");
+        if cancels {
+            cancel(&server, &run).await.expect("accepted");
+        }
+        let row = server.ended(&run).await;
+        let kind = if cancels { ErrorType::Cancelled } else { ErrorType::Timeout };
+        assert_eq!((row.status, row.error_type), (RunStatus::Failed, Some(kind)));
+        world.assert_clean(&server).await;
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_can_be_opened_again_is_whole() {
+    // While the run works, and in the moments after its end.
+    for after in [2_000, 9_000, 11_500] {
+        let world = World::new().await;
+        let (run, file, kept) = with_a_log_that_cannot_be_opened(&world, "lines 100 100ms; exit 3").await;
+        let server = world.server();
+        server.recover().await.expect("recovered");
+        pause(after).await;
+        std::fs::remove_dir(&file).expect("gone");
+        std::fs::rename(&kept, &file).expect("back");
+        assert_eq!(outcome(&server.ended(&run).await), failed(ErrorType::ExitCode, Some(3)), "{after}");
+        assert_eq!(server.log(&run).await, numbers(100), "{after}");
+        assert_eq!(server.marks(&run).await, Vec::<String>::new(), "{after}");
+        world.assert_clean(&server).await;
+    }
 }

@@ -136,7 +136,7 @@ async fn a_report_for_another_status_is_refused() {
 async fn a_requeued_run_forgets_its_container() {
     on_both(async |store| {
         store.insert_run(&new_run("a", "etl", 1)).await.expect("inserted");
-        store.set_container("a", "c1").await.expect("noted");
+        store.set_container("a", "c1", None).await.expect("noted");
         record(&store, "a", &[Event::WatchLost], Facts::default(), 2).await;
         record(&store, "a", &[Event::Requeued], Facts::default(), 3).await;
         let row = store.run("a").await.expect("there");

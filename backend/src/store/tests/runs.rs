@@ -80,7 +80,7 @@ async fn every_field_of_the_dto_goes_through_the_database() {
         let new = full_run();
         let id = new.id.as_str();
         store.insert_run(&new).await.expect("inserted");
-        store.set_container(id, "container-1").await.expect("noted");
+        store.set_container(id, "container-1", Some(Millis(1_700_000_006_000))).await.expect("noted");
         let names = [EnvName { name: "A".to_owned(), source: "start".to_owned(), value: Some("v".to_owned()) }];
         store.set_env_names(id, &names).await.expect("noted");
         let used = UsedEnvironment {
@@ -148,7 +148,10 @@ async fn every_field_of_the_dto_goes_through_the_database() {
         let mut shown: Value = serde_json::to_value(shown).expect("serialises");
         // Of the moment, not of the database; apart, for the macro above is at its recursion limit.
         assert_eq!(shown["waits_for"].take(), Value::Null);
-        shown.as_object_mut().expect("an object").remove("waits_for");
+        assert_eq!(shown["warm_start"].take(), json!(true));
+        let all = shown.as_object_mut().expect("an object");
+        all.remove("waits_for");
+        all.remove("warm_start");
         assert_eq!(shown, expected);
     })
     .await;
@@ -179,7 +182,7 @@ async fn ids_and_firings_are_unique_and_unknown_runs_are_told() {
         assert!(error.is_conflict(), "{error:?}");
 
         assert!(store.run("x").await.expect_err("unknown").is_not_found());
-        assert!(store.set_container("x", "c").await.expect_err("unknown").is_not_found());
+        assert!(store.set_container("x", "c", None).await.expect_err("unknown").is_not_found());
         assert!(store.clear_sealed_env("x").await.expect_err("unknown").is_not_found());
         let stop = store.request_stop("x", &StopReason::Shutdown, Millis(1)).await;
         assert!(stop.expect_err("unknown").is_not_found());
@@ -311,7 +314,7 @@ async fn nul_stops_neither_a_record_nor_a_question() {
         assert_eq!(row.spec.parameters["X"], odd, "a value is given to the run as it is");
 
         assert!(store.run(&odd).await.expect_err("unknown").is_not_found());
-        assert!(store.set_container(&odd, "c").await.expect_err("unknown").is_not_found());
+        assert!(store.set_container(&odd, "c", None).await.expect_err("unknown").is_not_found());
         assert!(store.pipeline(&odd).await.expect_err("unknown").is_not_found());
         assert!(store.set_enabled(&odd, true).await.expect_err("unknown").is_not_found());
         assert!(store.job(&odd).await.expect_err("unknown").is_not_found());
