@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fastflow_shared::{FieldProblem, Phase, PipelineProblem, Run, RunStatus, Trigger};
+use fastflow_shared::{FieldProblem, Phase, PipelineParameter, PipelineProblem, Run, RunStatus, Trigger};
 use thiserror::Error;
 
 use super::admission::{Full, Place};
@@ -131,7 +131,7 @@ impl Runs {
         check_values(&start)?;
         let found = self.startable(pipeline).await?;
         let id = new_id();
-        let mut new = self.new_run(&found, id, trigger, &start).await?;
+        let mut new = self.new_run(&found, &found.settings.parameters, id, trigger, &start).await?;
         new.triggered_by.clone_from(&start.triggered_by);
         self.accept(id, new).await
     }
@@ -152,7 +152,7 @@ impl Runs {
         check_values(&start)?;
         let found = self.startable(pipeline).await?;
         let id = new_id();
-        let mut new = self.new_run(&found, id, trigger, &start).await?;
+        let mut new = self.new_run(&found, &found.settings.parameters, id, trigger, &start).await?;
         new.triggered_by.clone_from(&start.triggered_by);
         let (id, reservation) = self.with_parked(id, &mut new);
         let claim = self.claim_new(id, &new.pipeline_name);
@@ -190,7 +190,12 @@ impl Runs {
         let found = self.startable(&row.spec.pipeline_name).await?;
         let id = new_id();
         let start = Start { parameters: row.spec.parameters.clone(), triggered_by: by, ..Start::default() };
-        let mut new = self.new_run(&found, id, trigger, &start).await?;
+        // The same code takes what it took then, whatever today's code asks for.
+        let definitions = match how {
+            Again::Same => &[][..],
+            Again::Retry => &found.settings.parameters[..],
+        };
+        let mut new = self.new_run(&found, definitions, id, trigger, &start).await?;
         new.triggered_by = start.triggered_by;
         match how {
             Again::Same => {
@@ -248,14 +253,15 @@ impl Runs {
     async fn new_run(
         &self,
         pipeline: &std::sync::Arc<Pipeline>,
+        definitions: &[PipelineParameter],
         id: RunId,
         trigger: Trigger,
         start: &Start,
     ) -> Result<NewRun, LaunchError> {
         let Self { inner } = self;
         let (settings, options) = (&pipeline.settings, &inner.options);
-        let values = parameters::apply(&settings.parameters, &start.parameters, &start.env_vars)
-            .map_err(LaunchError::BadValues)?;
+        let values =
+            parameters::apply(definitions, &start.parameters, &start.env_vars).map_err(LaunchError::BadValues)?;
         let head = inner.rooms.catalog.commit_of(pipeline);
         // Kept now: the run may wait, and the folder may change meanwhile.
         let code = inner.rooms.catalog.keep_code(pipeline).await.map_err(RunsError::from)?;

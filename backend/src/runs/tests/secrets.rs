@@ -3,6 +3,7 @@
 use fastflow_shared::{NewVaultEntry, VaultChange};
 
 use super::*;
+use crate::runs::Again;
 
 const SECRET: &str = "swordfish-4711";
 
@@ -145,6 +146,24 @@ async fn defaults_of_parameters_reach_the_run_and_wrong_values_are_refused() {
     };
     let fields: Vec<_> = problems.iter().map(|problem| problem.field.as_str()).collect();
     assert_eq!(fields, ["/parameters/LIMITS", "/parameters/LIMIT"]);
+}
+
+#[tokio::test]
+async fn the_same_again_takes_the_values_of_then_and_the_secrets_of_today() {
+    let world = World::new().await;
+    world.secret("TOKEN", "short").await;
+    world.pipeline("p", r#"{"parameters": [{"name": "FAKE_PROGRAM"}, {"name": "LIMIT", "default": 5}]}"#);
+    let server = world.server();
+    let run = server.start("env LIMIT; env TOKEN").await;
+    server.ended(&run).await;
+    world.pipeline("p", r#"{"parameters": [{"name": "FAKE_PROGRAM"}, {"name": "DAY", "required": true}]}"#);
+    let change = VaultChange { value: Some("other".to_owned()), is_secret: None, pipelines: None };
+    world.vault().change("TOKEN", &change).await.expect("there");
+    let again = server.launch_again(&run, Again::Same, Trigger::Manual, None).await.expect("the code of then").id;
+    server.ended(&again).await;
+    assert_eq!(server.log(&again).await, "LIMIT=5\nTOKEN=other\n");
+    let retried = server.launch_again(&run, Again::Retry, Trigger::Manual, None).await;
+    assert!(matches!(retried, Err(LaunchError::BadValues(problems)) if problems.len() == 2), "the code of today");
 }
 
 fn other_key() -> String {
