@@ -129,7 +129,7 @@ pub const RULES: &[Rule] = &[
     admin("changeSecret").audited("secret.change"),
     admin("deleteSecret").audited("secret.delete"),
     admin("revealSecret").in_person().discloses("secret.reveal"),
-    admin("encryptValue").audited("secret.encrypt"),
+    operator("encryptValue").audited("secret.encrypt"),
     // The code.
     operator("sync").audited("sync.run"),
     viewer("getSyncStatus"),
