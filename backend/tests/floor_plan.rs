@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Floor of each room. On the top floor `main` calls `app` and `app` reads `config`, so these three have steps of their own.
 /// `config` may see all rooms below, for it fills their `Options`.
-const FLOORS: [(&str, u32); 20] = [
+const FLOORS: [(&str, u32); 22] = [
     ("main", 82),
     ("app", 81),
     ("config", 80),
@@ -28,6 +28,8 @@ const FLOORS: [(&str, u32); 20] = [
     ("journal", 10),
     ("engine", 10),
     ("git", 10),
+    ("github", 20),
+    ("outbound", 10),
     ("crypto", 10),
     ("domain", 0),
     // Only names the rooms.
@@ -35,7 +37,7 @@ const FLOORS: [(&str, u32); 20] = [
 ];
 
 /// Crates that only one room may name.
-const DOORS: [(&str, &str); 7] = [
+const DOORS: [(&str, &str); 10] = [
     ("sqlx", "store"),
     ("bollard", "engine"),
     ("git2", "git"),
@@ -43,6 +45,9 @@ const DOORS: [(&str, &str); 7] = [
     ("poem_openapi", "api"),
     ("fernet", "crypto"),
     ("argon2", "crypto"),
+    ("reqwest", "outbound"),
+    ("jsonwebtoken", "crypto"),
+    ("hmac", "crypto"),
 ];
 
 #[test]

@@ -15,6 +15,7 @@ mod runs;
 mod secrets;
 mod security;
 mod spa;
+mod sync;
 mod system;
 mod tokens;
 mod users;
@@ -56,6 +57,8 @@ enum Tag {
     Runs,
     /// What runs are given.
     Secrets,
+    /// Where the code comes from.
+    Sync,
     /// The server itself.
     System,
 }
@@ -119,6 +122,7 @@ fn services(
         logs::LogsApi(api.clone()),
         files::FilesApi(api.clone()),
         secrets::SecretsApi(api.clone()),
+        sync::SyncApi(api.clone()),
         system::SystemApi(api.clone()),
     );
     let service = OpenApiService::new(operations, "Fast-Flow", env!("CARGO_PKG_VERSION"));

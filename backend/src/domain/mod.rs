@@ -8,6 +8,7 @@ pub mod origin;
 pub mod outcome;
 pub mod password;
 pub mod pipeline;
+pub mod repository;
 pub mod run;
 pub mod size;
 pub mod trigger;

@@ -22,6 +22,7 @@ mod run_list;
 mod run_row;
 mod runs;
 mod sessions;
+mod sync;
 mod tokens;
 mod tx;
 mod upkeep;

@@ -22,5 +22,6 @@ mod recovery;
 mod retries;
 mod roles;
 mod shutdown;
+mod sync;
 mod viewers;
 mod web_budget;

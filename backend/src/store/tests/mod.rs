@@ -6,6 +6,7 @@ mod million;
 mod pipelines;
 mod record;
 mod runs;
+mod sync;
 mod upkeep;
 
 use std::time::{Duration, Instant};
