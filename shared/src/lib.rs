@@ -6,6 +6,7 @@
 mod audit;
 mod auth;
 pub mod json;
+mod environment;
 mod log;
 mod metrics;
 mod page;
@@ -21,6 +22,7 @@ mod system;
 
 pub use audit::*;
 pub use auth::*;
+pub use environment::*;
 pub use log::*;
 pub use metrics::*;
 pub use page::*;

@@ -4,6 +4,7 @@
 mod audit;
 mod auth;
 mod door;
+mod environments;
 mod files;
 mod gate;
 mod headers;
@@ -124,6 +125,7 @@ fn services(
         secrets::SecretsApi(api.clone()),
         sync::SyncApi(api.clone()),
         system::SystemApi(api.clone()),
+        environments::EnvironmentsApi(api.clone()),
     );
     let service = OpenApiService::new(operations, "Fast-Flow", env!("CARGO_PKG_VERSION"));
     (probes, service)

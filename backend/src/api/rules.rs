@@ -108,6 +108,7 @@ pub const RULES: &[Rule] = &[
     operator("startPipeline").audited("run.start"),
     viewer("listPipelineRuns"),
     viewer("getPipelineStats"),
+    viewer("getPipelineEnvironment"),
     operator("resetPipelineStats").audited("pipeline.reset_stats"),
     // Runs.
     viewer("listRuns"),
@@ -143,6 +144,7 @@ pub const RULES: &[Rule] = &[
     open("getReadiness"),
     viewer("getOverview"),
     viewer("listChores"),
+    viewer("getStorage"),
     viewer("listJobs"),
     viewer("streamEvents"),
 ];

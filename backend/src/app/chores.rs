@@ -25,6 +25,7 @@ pub fn all(
     schedule: &Schedule,
     audit: &Audit,
     audit_kept: Option<Duration>,
+    uv_cache_max_bytes: Option<u64>,
 ) -> Vec<Chore> {
     let seconds = Duration::from_secs;
     vec![
@@ -88,6 +89,18 @@ pub fn all(
                 async move { catalog.prune_code(CODE_KEPT).await.map(|pruned| format!("{pruned} copies deleted")) }
             }
         }),
+        Chore::new(
+            "environments",
+            "Keeps environments, uv's cache and kept code within UV_CACHE_MAX_MB.",
+            seconds(600),
+            {
+                let sync = sync.clone();
+                move || {
+                    let sync = sync.clone();
+                    async move { sync.tidy(uv_cache_max_bytes).await.map(|pruned| pruned.to_string()) }
+                }
+            },
+        ),
         Chore::new("checkpoint", "Moves SQLite's write-ahead log into the database.", seconds(600), {
             let store = store.clone();
             move || {

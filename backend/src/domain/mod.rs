@@ -10,5 +10,6 @@ pub mod password;
 pub mod pipeline;
 pub mod repository;
 pub mod run;
+pub mod script;
 pub mod size;
 pub mod trigger;

@@ -12,6 +12,7 @@ mod database_trouble;
 mod dependencies;
 mod docker_trouble;
 mod door;
+mod environments;
 mod failures;
 mod isolation;
 mod logs;
