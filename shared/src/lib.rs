@@ -5,8 +5,8 @@
 
 mod audit;
 mod auth;
-pub mod json;
 mod environment;
+pub mod json;
 mod log;
 mod metrics;
 mod page;
