@@ -109,4 +109,4 @@ macro_rules! named {
     })* };
 }
 
-named!(RunStatus, ErrorType, Trigger, Role, AuditResult, SyncResult);
+named!(RunStatus, ErrorType, Trigger, Role, SyncResult, AuditResult);

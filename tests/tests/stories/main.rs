@@ -22,6 +22,7 @@ mod people;
 mod recovery;
 mod retries;
 mod roles;
+mod schedules;
 mod shutdown;
 mod sync;
 mod viewers;
