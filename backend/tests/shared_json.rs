@@ -197,7 +197,7 @@ fn full_run() -> Run {
         queue_position: Some(1),
         cancel_requested: true,
         parameters: pairs(),
-        env_names: vec![EnvName { name: "A".to_owned(), source: "start".to_owned() }],
+        env_names: vec![EnvName { name: "A".to_owned(), source: "start".to_owned(), value: text("v") }],
         cpu_limit: Some(0.5),
         memory_limit: Some(1 << 40),
         cpu_soft_limit: Some(0.25),
@@ -297,12 +297,26 @@ fn pipeline() -> Pipeline {
         timeout: Some(60),
         retry_attempts: Some(2),
         default_env: pairs(),
+        parameters: vec![parameter()],
         commit: None,
         queued: 1,
         running: 2,
         latest_runs: vec![summary()],
         stats: stats(),
         discovered_at: time(),
+    }
+}
+
+fn parameter() -> PipelineParameter {
+    PipelineParameter {
+        name: "A".to_owned(),
+        kind: ParameterKind::Integer,
+        default: text("1"),
+        choices: vec!["1".to_owned(), "2".to_owned()],
+        required: false,
+        description: text("d"),
+        min: Some(0.5),
+        max: None,
     }
 }
 
@@ -429,7 +443,15 @@ fn firing(status: FiringStatus) -> Firing {
 }
 
 fn vault_entry() -> VaultEntry {
-    VaultEntry { key: "A".to_owned(), is_secret: true, value: None, created_at: time(), updated_at: time() }
+    VaultEntry {
+        key: "A".to_owned(),
+        is_secret: true,
+        value: None,
+        pipelines: vec!["etl".to_owned()],
+        warning: text("short"),
+        created_at: time(),
+        updated_at: time(),
+    }
 }
 
 fn sync_status() -> SyncStatus {
@@ -657,7 +679,7 @@ fn every_type_is_the_same_json_for_the_server_and_the_browser() {
             Phase::Ended,
         ]),
         parity(&[WaitsFor::Installation, WaitsFor::SharedInstallation, WaitsFor::Docker]),
-        parity(&[EnvName { name: "A".to_owned(), source: "secret".to_owned() }]),
+        parity(&[EnvName { name: "A".to_owned(), source: "secret".to_owned(), value: None }]),
         parity(&[full_run(), bare_run()]),
         parity(&[StartRun::default(), StartRun { parameters: pairs(), env_vars: pairs() }]),
         parity(&[health()]),
@@ -701,8 +723,27 @@ fn every_type_is_the_same_json_for_the_server_and_the_browser() {
             truncated: true,
         }]),
         parity(&[vault_entry()]),
-        parity(&[NewVaultEntry { key: "A".to_owned(), value: "v".to_owned(), is_secret: false }]),
-        parity(&[VaultChange { value: "v".to_owned(), is_secret: None }]),
+        parity(&[NewVaultEntry {
+            key: "A".to_owned(),
+            value: "v".to_owned(),
+            is_secret: false,
+            pipelines: vec!["etl".to_owned()],
+        }]),
+        parity(&[
+            VaultChange { value: text("v"), is_secret: None, pipelines: Some(Vec::new()) },
+            VaultChange { value: None, is_secret: Some(true), pipelines: None },
+        ]),
+        parity(&[RevealedSecret { key: "A".to_owned(), value: "v".to_owned() }]),
+        parity(&[PlainValue { value: "v".to_owned() }]),
+        parity(&[EncryptedValue { encrypted: "gAAAA".to_owned(), warning: None }]),
+        parity(&[parameter()]),
+        parity(&[
+            ParameterKind::String,
+            ParameterKind::Integer,
+            ParameterKind::Number,
+            ParameterKind::Boolean,
+            ParameterKind::Choice,
+        ]),
         parity(&[sync_status()]),
         parity(&[SyncChange::Unchanged, SyncChange::Added, SyncChange::Changed, SyncChange::Removed]),
         parity(&[synced()]),

@@ -224,6 +224,15 @@ pub fn run_metrics_stream(id: &str) -> String {
     format!("{}/metrics/stream", run(id))
 }
 
+/// `POST`: encrypt a value for `encrypted_env` of a `pipeline.json`.
+pub const SECRETS_ENCRYPT: &str = "/api/secrets/encrypt";
+
+/// `POST`: the value of one secret.
+#[must_use]
+pub fn secret_reveal(key: &str) -> String {
+    format!("{}/reveal", secret(key))
+}
+
 /// `GET`: the log of a sync of the past as text.
 #[must_use]
 pub fn sync_log(id: &str) -> String {

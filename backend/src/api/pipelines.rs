@@ -195,6 +195,7 @@ impl PipelinesApi {
             timeout: settings.timeout,
             retry_attempts: settings.retry_attempts.and_then(|attempts| i32::try_from(attempts).ok()),
             default_env: settings.default_env.clone(),
+            parameters: settings.parameters.clone(),
             commit,
             queued: count(queued),
             running: count(running),

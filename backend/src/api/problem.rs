@@ -318,13 +318,11 @@ impl From<VaultError> for ApiError {
     fn from(error: VaultError) -> Self {
         let text = error.to_string();
         match error {
-            VaultError::Bad(_) => {
-                let errors = vec![FieldProblem { field: "key".to_owned(), message: text.clone() }];
-                Self::unprocessable("invalid_values", text, errors)
-            }
+            VaultError::Bad(errors) => Self::unprocessable("invalid_values", text, errors),
             VaultError::Exists(_) => Self::conflict("secret_exists", text),
             VaultError::NotFound(_) => Self::not_found("secret_not_found", text),
-            VaultError::Unreadable { .. } => Self::conflict("secret_unreadable", text),
+            VaultError::Unreadable { .. } | VaultError::Encrypted { .. } => Self::conflict("secret_unreadable", text),
+            VaultError::NotGiven { .. } => Self::conflict("secret_not_given", text),
             VaultError::Store(error) => error.into(),
         }
     }

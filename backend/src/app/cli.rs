@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use tracing::error;
 
 use super::people::{self, UserCommand};
-use super::{serve, telemetry, validate};
+use super::{rotate, serve, telemetry, validate};
 use crate::config::{self, Config, Sources};
 
 /// Runs Python pipelines from a git repository, each in a fresh, hardened container.
@@ -35,6 +35,11 @@ enum Command {
     /// Look after users, with the server running or not.
     #[command(subcommand)]
     User(UserCommand),
+    /// Encrypt everything anew with the first key of ENCRYPTION_KEY, so that the others can be removed.
+    ///
+    /// Put the new key before the old one, separated by a comma, restart the server, call this, and then remove the old key.
+    /// It may be broken off and called again. Values in encrypted_env of a pipeline.json are not touched.
+    RotateKey,
     /// Show the settings that hold and where each comes from; secrets are hidden.
     Config {
         /// Print an example of a .env instead, with every setting, its meaning and its default.
@@ -56,6 +61,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         },
         Some(Command::Validate { dir }) => check(&dir),
         Some(Command::User(command)) => user(&command),
+        Some(Command::RotateKey) => rotate_key(),
         Some(Command::Config { example: true }) => print(&config::example()),
         Some(Command::Config { example: false }) => match load() {
             Ok(config) => print(&config::table(&config.effective)),
@@ -85,18 +91,35 @@ fn start() -> ExitCode {
 }
 
 fn user(command: &UserCommand) -> ExitCode {
-    let config = match load() {
-        Ok(config) => config,
+    let (config, runtime) = match prepare() {
+        Ok(ready) => ready,
         Err(code) => return code,
-    };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&format!("nothing can be done on this machine: {error}")),
     };
     match runtime.block_on(people::run(command, &config)) {
         Ok(text) => print(&text),
         Err(error) => fail(&chain(&error)),
     }
+}
+
+fn rotate_key() -> ExitCode {
+    let (config, runtime) = match prepare() {
+        Ok(ready) => ready,
+        Err(code) => return code,
+    };
+    match runtime.block_on(rotate(&config)) {
+        Ok(rotation) => {
+            let printed = print(&rotation.to_string());
+            if rotation.is_complete() { printed } else { ExitCode::FAILURE }
+        }
+        Err(error) => fail(&format!("{}; what is done is done, and calling this again goes on", chain(&error))),
+    }
+}
+
+/// What a command that works beside the server needs.
+fn prepare() -> Result<(Config, tokio::runtime::Runtime), ExitCode> {
+    let config = load()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    Ok((config, runtime.map_err(|error| fail(&format!("nothing can be done on this machine: {error}")))?))
 }
 
 fn check(dir: &std::path::Path) -> ExitCode {

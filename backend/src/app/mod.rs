@@ -7,4 +7,4 @@ mod serve;
 mod telemetry;
 mod validate;
 
-pub use serve::{ServeError, serve};
+pub use serve::{ServeError, rotate, serve};

@@ -28,7 +28,7 @@ use crate::schedule::{self, Schedule};
 use crate::store::{Store, StoreError};
 use crate::sync::{self, Sync, SyncError};
 use crate::upkeep::Upkeep;
-use crate::vault::{Vault, VaultError};
+use crate::vault::{Rotation, Vault, VaultError};
 
 /// User id of preparation containers when the server is root: neither root nor the user of runs.
 const PREPARATION_USER: &str = "10002:10002";
@@ -269,6 +269,18 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let served = door.serve(&api, stop, CONNECTIONS_END).await;
     store.close().await;
     served.map_err(ServeError::Served)
+}
+
+/// Encrypts everything anew with the first key.
+///
+/// # Errors
+/// [`ServeError`] when the keys or the database are not there.
+pub async fn rotate(config: &Config) -> Result<Rotation, ServeError> {
+    let keyring = Arc::new(Keyring::load(&config.crypto_options())?);
+    let store = Store::open(&config.store_options()).await?;
+    let rotation = Vault::new(store.clone(), keyring, Arc::new(SystemClock)).rotate().await;
+    store.close().await;
+    Ok(rotation?)
 }
 
 fn engine_options(config: &Config, instance: &str) -> engine::Options {

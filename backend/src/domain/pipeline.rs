@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use fastflow_shared::PipelineProblem;
+use fastflow_shared::{PipelineParameter, PipelineProblem};
 use serde_json::{Map, Value};
 
 use super::env;
+use super::parameters;
 use super::schedules::{self, Schedule};
 use super::size::parse_bytes;
 
@@ -113,6 +114,12 @@ pub struct Settings {
     pub default_env: BTreeMap<String, String>,
     /// What names its packages; absent means `requirements.txt` when there is one, else the block in `main.py`.
     pub dependencies: Option<Dependencies>,
+    /// Variables whose values are encrypted for this server.
+    pub encrypted_env: BTreeMap<String, String>,
+    /// Names of the secrets that it receives; absent means every one that is not kept for other pipelines.
+    pub secrets: Option<Vec<String>>,
+    /// What it may be started with; none means anything.
+    pub parameters: Vec<PipelineParameter>,
     /// Version of Python, e.g. `3.12`; absent means that of the worker image.
     pub python_version: Option<String>,
     /// When it is started by the clock.
@@ -170,6 +177,11 @@ fn strip_position(message: &str) -> &str {
 
 /// Line and column (both from 1, in characters) of the key `name` of the outermost object.
 fn position(text: &str, name: &str) -> (Option<i32>, Option<i32>) {
+    key_at(text, name).map_or((None, None), |at| place(text, at))
+}
+
+/// Where the key `name` of the outermost object begins.
+fn key_at(text: &str, name: &str) -> Option<usize> {
     let quoted = Value::String(name.to_owned()).to_string();
     let (mut depth, mut at) = (0_u32, 0_usize);
     let bytes = text.as_bytes();
@@ -181,10 +193,7 @@ fn position(text: &str, name: &str) -> (Option<i32>, Option<i32>) {
                 let end = string_end(bytes, at);
                 let is_key = bytes[end..].iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':');
                 if depth == 1 && is_key && text.get(at..end) == Some(quoted.as_str()) {
-                    let before = &text[..at];
-                    let line = before.matches('\n').count() + 1;
-                    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-                    return (i32::try_from(line).ok(), i32::try_from(column).ok());
+                    return Some(at);
                 }
                 at = end;
                 continue;
@@ -193,7 +202,57 @@ fn position(text: &str, name: &str) -> (Option<i32>, Option<i32>) {
         }
         at += 1;
     }
-    (None, None)
+    None
+}
+
+/// Line and column of the element number `index` of the list that is the value of the outermost object's key `name`.
+fn element_position(text: &str, name: &str, index: usize) -> Option<(Option<i32>, Option<i32>)> {
+    let start = key_at(text, name)?;
+    let bytes = text.as_bytes();
+    let (mut depth, mut seen, mut at) = (0_u32, 0, string_end(bytes, start));
+    let mut awaits = false;
+    while at < bytes.len() {
+        let byte = bytes[at];
+        if awaits && !byte.is_ascii_whitespace() && byte != b']' {
+            if seen == index {
+                return Some(place(text, at));
+            }
+            seen += 1;
+            awaits = false;
+        }
+        match byte {
+            b'{' | b'[' => {
+                depth += 1;
+                awaits = depth == 1 && byte == b'[';
+            }
+            b'}' | b']' if depth <= 1 => return None,
+            b'}' | b']' => depth -= 1,
+            b',' if depth == 1 => awaits = true,
+            b'"' => {
+                at = string_end(bytes, at);
+                continue;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+/// Line and column of the byte `at`.
+fn place(text: &str, at: usize) -> (Option<i32>, Option<i32>) {
+    let before = &text[..at];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    (i32::try_from(line).ok(), i32::try_from(column).ok())
+}
+
+/// Whether a text has the form of a Fernet token. Only the key can tell more.
+fn is_sealed(text: &str) -> bool {
+    // Version, time, IV, one block and the HMAC: 73 bytes at least.
+    text.len() >= 100
+        && text.starts_with("gAAAA")
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'='))
 }
 
 /// Index after the string that begins at `start`.
@@ -239,6 +298,9 @@ impl Reader<'_> {
             dependencies: self.read("dependencies", "\"requirements.txt\", \"main.py\" or \"uv.lock\"", |v| {
                 Dependencies::ALL.into_iter().find(|kind| v.as_str() == Some(kind.as_str()))
             }),
+            encrypted_env: self.encrypted_env(),
+            secrets: self.secrets(),
+            parameters: self.parameters(),
             python_version: self.read("python_version", "a version like \"3.12\"", |v| {
                 let text = v.as_str()?;
                 let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
@@ -308,6 +370,56 @@ impl Reader<'_> {
             self.problem(&name, &message);
         }
         schedules
+    }
+
+    fn encrypted_env(&mut self) -> BTreeMap<String, String> {
+        let mut variables = BTreeMap::new();
+        let Some(value) = self.fields.get("encrypted_env").filter(|value| !value.is_null()) else { return variables };
+        let Value::Object(entries) = value else {
+            // Not shown: somebody may have written the value itself.
+            self.problem("encrypted_env", "expected an object of names and encrypted values");
+            return variables;
+        };
+        for (name, value) in entries {
+            match (value.as_str().map(str::trim).filter(|text| is_sealed(text)), env::check(name, "")) {
+                (_, Err(error)) => self.problem("encrypted_env", &error.to_string()),
+                (Some(sealed), Ok(())) => drop(variables.insert(name.clone(), sealed.to_owned())),
+                (None, Ok(())) => self.problem(
+                    "encrypted_env",
+                    &format!(
+                        "the value of `{name}` is not encrypted; encrypt it with POST /api/secrets/encrypt, and change the \
+                         secret if this file was committed"
+                    ),
+                ),
+            }
+        }
+        variables
+    }
+
+    fn secrets(&mut self) -> Option<Vec<String>> {
+        let names = self.read("secrets", "a list of names of secrets", |value| {
+            value.as_array()?.iter().map(|name| name.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+        })?;
+        for name in names.iter().filter(|name| !env::is_name(name)) {
+            self.problem("secrets", &format!("{} can be no secret's name", shorten(&Value::String(name.clone()))));
+        }
+        Some(names)
+    }
+
+    fn parameters(&mut self) -> Vec<PipelineParameter> {
+        let Some(value) = self.fields.get("parameters").filter(|value| !value.is_null()) else { return Vec::new() };
+        parameters::parse(value).unwrap_or_else(|mistakes| {
+            for (index, message) in mistakes {
+                let at = index.map_or_else(String::new, |index| format!("number {}: ", index + 1));
+                self.problem("parameters", &format!("{at}{message}"));
+                if let (Some(index), Some(problem)) = (index, self.problems.last_mut())
+                    && let Some(place) = element_position(self.text, "parameters", index)
+                {
+                    (problem.line, problem.column) = place;
+                }
+            }
+            Vec::new()
+        })
     }
 
     fn problem(&mut self, name: &str, message: &str) {
@@ -414,6 +526,28 @@ mod tests {
         ] {
             assert!(!problems(text).is_empty(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_wrong_parameter_is_told_where_it_stands() {
+        let text = "{\n \"parameters\": [\n  {\"name\": \"A\", \"choices\": [\"x, [\", \"y\"]},\n  {\"name\": \"B\", \"type\": \"date\"},\n {}]\n}";
+        let found: Vec<_> = problems(text).into_iter().map(|p| (p.line, p.column)).collect();
+        assert_eq!(found, [(Some(4), Some(3)), (Some(5), Some(2))]);
+        let text = r#"{"parameters": [{"name": "A", "type": "integer", "default": 3}]}"#;
+        assert_eq!(parse_settings("pipeline.json", text).expect("valid").parameters[0].default.as_deref(), Some("3"));
+    }
+
+    #[test]
+    fn what_is_not_encrypted_is_refused_without_being_repeated() {
+        let text = "{\n \"encrypted_env\": {\"TOKEN\": \"hunter2\"}\n}";
+        let problem = &problems(text)[0];
+        assert_eq!(problem.line, Some(2));
+        assert!(problem.message.contains("TOKEN") && !problem.message.contains("hunter2"), "{}", problem.message);
+        assert!(!problems(r#"{"encrypted_env": "hunter2"}"#)[0].message.contains("hunter2"));
+        let text = format!(r#"{{"encrypted_env": {{"TOKEN": "gAAAA{}"}}, "secrets": ["A"]}}"#, "x".repeat(95));
+        let settings = parse_settings("pipeline.json", &text).expect("valid");
+        assert_eq!((settings.encrypted_env.len(), settings.secrets), (1, Some(vec!["A".to_owned()])));
+        assert!(!problems(r#"{"secrets": ["A-B"]}"#).is_empty());
     }
 
     #[test]

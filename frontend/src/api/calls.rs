@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use fastflow_shared::{
     ApiToken, ApiTokenCreated, AuditPage, Chore, FiringPage, Job, JobDraft, JobSwitch, Login, LoginAnswer,
     MetricsBatch, NewApiToken, NewUser, NewVaultEntry, Outlook, Overview, PasswordChange, PasswordReset, Pipeline,
-    PipelineStats, PipelineSwitch, Preview, Readiness, Run, RunHealth, RunPage, SessionInfo, StartRun, SyncStatus,
-    TriggerDraft, User, UserAccount, UserChange, UserWithPassword, VaultChange, VaultEntry, routes,
+    PipelineStats, PipelineSwitch, Preview, Readiness, RevealedSecret, Run, RunHealth, RunPage, SessionInfo, StartRun,
+    SyncStatus, TriggerDraft, User, UserAccount, UserChange, UserWithPassword, VaultChange, VaultEntry, routes,
 };
 use gloo_net::http::Method;
 
@@ -130,6 +130,11 @@ pub fn add_entry(entry: NewVaultEntry) -> Ask<VaultEntry> {
 /// Changes a secret or a parameter.
 pub fn change_entry(key: String, change: VaultChange) -> Ask<VaultEntry> {
     write(Method::PUT, &routes::secret(&key), &change)
+}
+
+/// The value of one secret.
+pub async fn reveal_entry(key: String) -> Answer<RevealedSecret> {
+    order(Method::POST, &routes::secret_reveal(&key)).await
 }
 
 /// Deletes a secret or a parameter.

@@ -5,7 +5,7 @@ use super::tables::*;
 /// Secrets and parameters.
 pub const VAULT: Vault = Vault {
     title: "Geheimnisse & Parameter",
-    lead: "Gehen als Umgebungsvariablen an jeden Lauf. Sie gehen pipeline.json vor und weichen den Werten eines einzelnen Starts.",
+    lead: "Gehen als Umgebungsvariablen an Läufe. Sie gehen pipeline.json vor und weichen den Werten eines einzelnen Starts.",
     empty: "Noch nichts hier",
     empty_hint: "Lege ab, was deine Skripte brauchen, aber nicht ins Repository gehört: Passwörter, Tokens, Adressen.",
     key: "Name",
@@ -23,12 +23,17 @@ pub const VAULT: Vault = Vault {
     deleted: "Gelöscht",
     key_hint: "Der Name der Umgebungsvariable.",
     value_hint: "Darf mehrere Zeilen haben.",
-    replace_hint: "Der gespeicherte Wert wird nie gezeigt. Was du eingibst, ersetzt ihn.",
-    secret_hint: "Verschlüsselt und niemandem mehr gezeigt.",
+    replace_hint: "Was du eingibst, ersetzt den gespeicherten Wert; bleibt es leer, bleibt er.",
+    secret_hint: "Verschlüsselt, in Logs verborgen und nur Admins einzeln gezeigt.",
     parameter_hint: "Ebenfalls verschlüsselt, hier aber lesbar.",
     bad_key: "Namen beginnen mit Buchstabe oder _ und enthalten nur Buchstaben, Ziffern und _.",
+    pipelines: "Pipelines",
+    pipelines_hint: "Namen derer, die ihn bekommen, mit Komma getrennt; leer für alle.",
+    reveal: "Wert zeigen",
+    reveal_lead: "Dass du ihn angesehen hast, steht danach im Audit-Log.",
     delete_title: |key| format!("{key} löschen?"),
     edit_title: |key| format!("{key} ändern"),
+    reveal_title: |key| format!("Wert von {key} zeigen?"),
 };
 
 /// Schedules.

@@ -5,7 +5,7 @@ use super::tables::*;
 /// Secrets and parameters.
 pub const VAULT: Vault = Vault {
     title: "Secrets & parameters",
-    lead: "Handed to every run as environment variables. They win over pipeline.json and give way to values of a single start.",
+    lead: "Handed to runs as environment variables. They win over pipeline.json and give way to values of a single start.",
     empty: "Nothing here yet",
     empty_hint: "Add what your scripts need but the repository must not hold: passwords, tokens, addresses.",
     key: "Name",
@@ -23,12 +23,17 @@ pub const VAULT: Vault = Vault {
     deleted: "Deleted",
     key_hint: "The name of the environment variable.",
     value_hint: "May have several lines.",
-    replace_hint: "The stored value is never shown. What you enter replaces it.",
-    secret_hint: "Encrypted, and not shown to anybody again.",
+    replace_hint: "What you enter replaces the stored value; left empty, it stays.",
+    secret_hint: "Encrypted, hidden in logs, and shown to admins only, one at a time.",
     parameter_hint: "Encrypted as well, but readable here.",
     bad_key: "Names begin with a letter or _ and hold letters, digits and _ only.",
+    pipelines: "Pipelines",
+    pipelines_hint: "Names of those that receive it, with commas between; empty for all.",
+    reveal: "Show the value",
+    reveal_lead: "That you looked at it is written into the audit log.",
     delete_title: |key| format!("Delete {key}?"),
     edit_title: |key| format!("Change {key}"),
+    reveal_title: |key| format!("Show the value of {key}?"),
 };
 
 /// Schedules.

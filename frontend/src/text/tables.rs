@@ -113,8 +113,9 @@ tables! {
     /// Secrets and parameters.
     Vault {
         title, lead, empty, empty_hint, key, value, kind, secret, parameter, updated, hidden, new, edit, delete, delete_lead, saved,
-        deleted, key_hint, value_hint, replace_hint, secret_hint, parameter_hint, bad_key;
-        fn delete_title(&str), fn edit_title(&str)
+        deleted, key_hint, value_hint, replace_hint, secret_hint, parameter_hint, bad_key, pipelines, pipelines_hint, reveal,
+        reveal_lead;
+        fn delete_title(&str), fn edit_title(&str), fn reveal_title(&str)
     }
     /// Users, one's own account, the audit log.
     People {

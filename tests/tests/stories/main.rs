@@ -23,6 +23,7 @@ mod recovery;
 mod retries;
 mod roles;
 mod schedules;
+mod secrets;
 mod shutdown;
 mod sync;
 mod viewers;
