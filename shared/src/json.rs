@@ -231,7 +231,9 @@ impl<'a> Reader<'a> {
             }
             b't' | b'f' => drop(self.truth()?),
             b'n' => return if self.word("null") { Ok(()) } else { Err(Unfit("unexpected type")) },
-            _ => drop(self.number()?),
+            _ => {
+                self.number()?;
+            }
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use fastflow_shared::{
     ApiToken, PasswordChange, Role, SessionInfo, User, UserAccount, UserChange, UserWithPassword, routes,
 };
+use fastflow_tests::browser::{Browser, Look};
 use fastflow_tests::options::Database;
 use fastflow_tests::server::{PASSWORD, USER};
 use fastflow_tests::wait::{PATIENCE, until};
@@ -195,4 +196,69 @@ async fn whoever_has_the_machine_lets_people_in_from_the_command_line() {
         let seen: Vec<_> = entries.iter().map(|entry| (entry.via.as_str(), entry.action.as_str())).collect();
         assert_eq!(seen, [("cli", "user.reset_password"), ("session", "user.change"), ("cli", "user.create")]);
     }
+}
+
+async fn sign_in(browser: &Browser, name: &str, password: &str) {
+    browser.find("username").await.send_keys(name).await.expect("typed");
+    browser.find("password").await.send_keys(password).await.expect("typed");
+    browser.click("[data-testid='login-submit']").await;
+}
+
+#[tokio::test]
+async fn in_the_browser_an_admin_looks_after_people_and_a_viewer_is_offered_only_what_a_viewer_may() {
+    let server = Server::start(Options::new()).await;
+    server.pipeline("hello", "print('hello')");
+    let _ = server.client().post(routes::SYNC).await.expect(200);
+    let look = |width| Look { width, height: 900, language: "en-US" };
+    let browser = Browser::open(look(1440)).await;
+    // A deep link survives the login.
+    browser.goto(&format!("{}/users", server.base())).await;
+    sign_in(&browser, USER, PASSWORD).await;
+    browser.find_css("[data-testid='user'][data-name='admin']").await;
+    browser.click("[data-testid='user-new']").await;
+    browser.find("user-name").await.send_keys("vera").await.expect("typed");
+    browser.picture("user-form-1440").await;
+    browser.click("[data-testid='user-save']").await;
+    let password = browser.find("once-text").await.text().await.expect("readable");
+    browser.picture("user-once-1440").await;
+    browser.click("[data-testid='once-close']").await;
+    browser.find_css("[data-testid='user'][data-name='vera']").await;
+    browser.picture("users-1440").await;
+    browser.goto(&format!("{}/audit?action=user.", server.base())).await;
+    browser.text_when("[data-testid='audit-entry'][data-action='user.create']", "vera").await;
+    browser.picture("audit-1440").await;
+    browser.goto(&format!("{}/account", server.base())).await;
+    browser.find("token-name").await.send_keys("deploy").await.expect("typed");
+    browser.click("[data-testid='token-create']").await;
+    let token = browser.text_when("[data-testid='once-text']", "ff_").await;
+    let _ = server.anonymous().with_token(&token).get(routes::ME).await.expect(200);
+    browser.click("[data-testid='once-close']").await;
+    browser.text_when("[data-testid='token']", "deploy").await;
+    browser.picture("account-1440").await;
+    browser.close().await;
+
+    let browser = Browser::open(look(390)).await;
+    browser.goto(&server.base()).await;
+    sign_in(&browser, "vera", &password).await;
+    browser.find_css("[data-testid='pipeline'][data-name='hello']").await;
+    for hidden in ["run", "run-with", "switch", "sync"] {
+        let script = format!(
+            "return [...document.querySelectorAll(\"[data-testid='{hidden}']\")].every(one => one.offsetParent === null)"
+        );
+        assert_eq!(browser.run(&script).await, true, "{hidden} is not offered to a viewer");
+    }
+    let links =
+        browser.run("return [...document.querySelectorAll('nav a')].map(one => one.getAttribute('href')).join()").await;
+    assert_eq!(links, "/,/runs,/schedules,/system");
+    browser.goto(&format!("{}/account", server.base())).await;
+    browser.find("session").await;
+    browser.picture("account-390").await;
+    let wider = browser.run("return document.documentElement.scrollWidth > window.innerWidth").await;
+    assert_eq!(wider, false, "the page does not scroll sideways");
+    // Locked out: the next page asks for a login.
+    let id = id_of(server.client(), "vera").await;
+    let _ = server.client().write(Method::PATCH, &routes::user(&id), &json!({ "disabled": true })).await.expect(200);
+    browser.goto(&format!("{}/runs", server.base())).await;
+    browser.find("login-form").await;
+    browser.close().await;
 }
