@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing::error;
 
+use super::people::{self, UserCommand};
 use super::{rotate, serve, telemetry, validate};
 use crate::config::{self, Config, Sources};
 
@@ -36,6 +37,9 @@ enum Command {
     /// Put the new key before the old one, separated by a comma, restart the server, call this, and then remove the old key.
     /// It may be broken off and called again. Values in encrypted_env of a pipeline.json are not touched.
     RotateKey,
+    /// Look after users, with the server running or not.
+    #[command(subcommand)]
+    User(UserCommand),
     /// Show the settings that hold and where each comes from; secrets are hidden.
     Config {
         /// Print an example of a .env instead, with every setting, its meaning and its default.
@@ -57,6 +61,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         },
         Some(Command::Validate { dir }) => check(&dir),
         Some(Command::RotateKey) => rotate_key(),
+        Some(Command::User(command)) => user(&command),
         Some(Command::Config { example: true }) => print(&config::example()),
         Some(Command::Config { example: false }) => match load() {
             Ok(config) => print(&config::table(&config.effective)),
@@ -92,7 +97,7 @@ fn rotate_key() -> ExitCode {
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&error.to_string()),
+        Err(error) => return fail(&format!("nothing can be done on this machine: {error}")),
     };
     match runtime.block_on(rotate(&config)) {
         Ok(rotation) => {
@@ -100,6 +105,21 @@ fn rotate_key() -> ExitCode {
             if rotation.is_complete() { printed } else { ExitCode::FAILURE }
         }
         Err(error) => fail(&format!("{}; what is done is done, and calling this again goes on", chain(&error))),
+    }
+}
+
+fn user(command: &UserCommand) -> ExitCode {
+    let config = match load() {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("nothing can be done on this machine: {error}")),
+    };
+    match runtime.block_on(people::run(command, &config)) {
+        Ok(text) => print(&text),
+        Err(error) => fail(&chain(&error)),
     }
 }
 

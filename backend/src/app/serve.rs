@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 
 use super::chores;
 use crate::api::{Api, Door};
+use crate::audit::{self, Audit};
 use crate::auth::{Auth, AuthError, FirstUser};
 use crate::catalog::{self, Catalog};
 use crate::config::{Config, InstanceError};
@@ -36,13 +37,14 @@ const PREPARATION_USER: &str = "10002:10002";
 const DEFAULT_WORKER_USER: &str = "10001:10001";
 
 /// Variables of the server's own environment that uv understands and that preparation is given.
-const UV_VARIABLES: [&str; 12] = [
+const UV_VARIABLES: [&str; 13] = [
     "UV_DEFAULT_INDEX",
     "UV_INDEX",
     "UV_INDEX_URL",
     "UV_EXTRA_INDEX_URL",
     "UV_FIND_LINKS",
     "UV_INDEX_STRATEGY",
+    "UV_PYTHON_INSTALL_MIRROR",
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "NO_PROXY",
@@ -139,6 +141,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let instance = config.instance()?;
     let store = Store::open(&config.store_options()).await?;
     let auth = Auth::new(config.auth_options(), store.clone(), clock.clone())?;
+    let audit = Audit::new(store.clone(), clock.clone());
     let vault = Vault::new(store.clone(), keyring.clone(), clock.clone());
     let unreadable = vault.unreadable().await?;
     if !unreadable.is_empty() {
@@ -147,7 +150,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let journal =
         Journal::open(journal::Options { dir: config.data.logs_dir.clone(), max_bytes: config.runs.log_max_bytes })?;
     let engine: Arc<dyn Engine> = Arc::new(DockerEngine::new(engine_options(&config, &instance))?);
-    let environments = Environments::open(environment_options(&config), engine.clone(), clock.clone())?;
+    let environments = Environments::open(environment_options(&config), engine.clone(), store.clone(), clock.clone())?;
     create_folder(&config.data.pipelines_dir)?;
     let catalog = Catalog::new(
         catalog::Options {
@@ -199,6 +202,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     .await?;
 
     let first_user = auth.ensure_admin().await?;
+    if let FirstUser::Created { username, .. } = &first_user {
+        audit.record(audit::Event::done("server", "server", "user.create", username)).await?;
+    }
     // The door is opened only when what ran before has its slots again; Docker being away delays that, not the server.
     match runs.recover().await {
         Ok(recovery) => info!("{recovery}"),
@@ -208,8 +214,22 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         error!(%error, "the pipelines cannot be read: {error}");
     }
     let repository = sync.settings().repository_url;
-    let upkeep = Upkeep::new(clock.clone(), chores::all(&auth, &catalog, &store, &runs, &sync, &schedule));
+    let upkeep = Upkeep::new(
+        clock.clone(),
+        chores::all(
+            &auth,
+            &catalog,
+            &store,
+            &runs,
+            &sync,
+            &schedule,
+            config.worker.uv_cache_max_bytes,
+            &audit,
+            config.access.audit_kept,
+        ),
+    );
     let api = Api {
+        audit,
         auth,
         catalog,
         journal,
@@ -222,6 +242,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         clock,
         log_rate: config.runs.log_stream_rate,
         data_dir: config.data.data_dir.clone(),
+        trusted_proxies: config.server.trusted_proxies.clone().into(),
     };
 
     let door = Door::open(config.server.bind_address)

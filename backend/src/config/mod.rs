@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use zeroize::Zeroizing;
 
 use fastflow_shared::{SyncAuth, SyncSettingsChange};
@@ -59,6 +60,8 @@ pub struct Config {
 pub struct Server {
     /// `BIND_ADDRESS`.
     pub bind_address: SocketAddr,
+    /// `TRUSTED_PROXIES`.
+    pub trusted_proxies: Vec<IpNet>,
     /// `RUST_LOG`, or what `LOG_LEVEL` means as such.
     pub log_filter: String,
     /// `LOG_FORMAT` is `json`.
@@ -128,6 +131,14 @@ pub struct Access {
     pub session_lifetime: Duration,
     /// `SESSION_IDLE_HOURS`.
     pub session_idle: Duration,
+    /// `PASSWORD_MIN_LENGTH`.
+    pub password_min_chars: usize,
+    /// `PASSWORD_HASHING`.
+    pub password_cost: crypto::Cost,
+    /// `API_TOKEN_MAX_DAYS`; `None` is no limit.
+    pub token_max_days: Option<u32>,
+    /// `AUDIT_KEEP_DAYS`; `None` is for ever.
+    pub audit_kept: Option<Duration>,
 }
 
 /// How runs behave.
@@ -173,6 +184,8 @@ pub struct Worker {
     pub host_paths: Vec<(PathBuf, PathBuf)>,
     /// `UV_PRE_HEAT`.
     pub pre_heat: bool,
+    /// `UV_CACHE_MAX_MB` in bytes; `None` is no limit.
+    pub uv_cache_max_bytes: Option<u64>,
     /// `WORKER_BASE_IMAGE`.
     pub image: String,
     /// `WORKER_USER`, as `uid:gid`.
@@ -222,6 +235,7 @@ impl Config {
         let config = Self {
             server: Server {
                 bind_address: v.address("BIND_ADDRESS"),
+                trusted_proxies: v.networks("TRUSTED_PROXIES"),
                 // Libraries speak up when something is wrong; what they do otherwise is noise to an operator.
                 log_filter: v.opt_text("RUST_LOG").unwrap_or_else(|| match level.as_str() {
                     "error" => "error".to_owned(),
@@ -259,6 +273,10 @@ impl Config {
                 admin_password: v.opt_text("ADMIN_PASSWORD").map(Zeroizing::new),
                 session_lifetime: v.hours("SESSION_HOURS"),
                 session_idle: v.hours("SESSION_IDLE_HOURS"),
+                password_min_chars: v.whole("PASSWORD_MIN_LENGTH"),
+                password_cost: v.opt_cost("PASSWORD_HASHING").unwrap_or_default(),
+                token_max_days: v.days("API_TOKEN_MAX_DAYS"),
+                audit_kept: v.days("AUDIT_KEEP_DAYS").map(|days| Duration::from_secs(u64::from(days) * 86_400)),
             },
             runs: Runs {
                 max_concurrent: v.whole("MAX_CONCURRENT_RUNS"),
@@ -280,6 +298,7 @@ impl Config {
                 docker_host: v.opt_text("DOCKER_HOST"),
                 host_paths: v.pairs("HOST_PATHS"),
                 pre_heat: v.flag("UV_PRE_HEAT"),
+                uv_cache_max_bytes: Some(v.whole::<u64>("UV_CACHE_MAX_MB")).filter(|mb| *mb > 0).map(|mb| mb << 20),
                 image: v.text("WORKER_BASE_IMAGE"),
                 user: v.text("WORKER_USER"),
                 capabilities: v.list("WORKER_CAPABILITIES"),
@@ -312,14 +331,16 @@ impl Config {
     /// The options of the door.
     #[must_use]
     pub fn auth_options(&self) -> auth::Options {
-        let Access { admin_username, admin_password, session_lifetime, session_idle, encryption_key: _ } = &self.access;
+        let access = &self.access;
         auth::Options {
-            admin_username: admin_username.clone(),
-            admin_password: admin_password.clone(),
-            session_lifetime: *session_lifetime,
-            session_idle: *session_idle,
+            admin_username: access.admin_username.clone(),
+            admin_password: access.admin_password.clone(),
+            session_lifetime: access.session_lifetime,
+            session_idle: access.session_idle,
             limits: auth::Limits::default(),
-            cost: crypto::Cost::default(),
+            cost: access.password_cost,
+            password_min_chars: access.password_min_chars,
+            token_max_days: access.token_max_days,
         }
     }
 

@@ -3,11 +3,15 @@
 pub mod clock;
 pub mod env;
 pub mod error_line;
+pub mod forwarded;
 pub mod mask;
+pub mod origin;
 pub mod outcome;
 pub mod parameters;
+pub mod password;
 pub mod pipeline;
 pub mod repository;
 pub mod run;
+pub mod script;
 pub mod size;
 pub mod trigger;
