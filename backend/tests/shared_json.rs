@@ -358,18 +358,87 @@ fn field_problem() -> FieldProblem {
     FieldProblem { field: "A".to_owned(), message: "m".to_owned() }
 }
 
+fn sentence() -> Sentence {
+    Sentence { en: "e".to_owned(), de: "ä".to_owned() }
+}
+
+fn overrides() -> JobOverrides {
+    JobOverrides {
+        cpu_hard_limit: Some(0.5),
+        mem_hard_limit: Some(1 << 40),
+        cpu_soft_limit: Some(0.25),
+        mem_soft_limit: None,
+        timeout: Some(0),
+        retry_attempts: Some(2),
+    }
+}
+
 fn job() -> Job {
     Job {
         id: "j".to_owned(),
+        name: text("n"),
         pipeline_name: "etl".to_owned(),
-        trigger_type: "cron".to_owned(),
-        trigger_value: "0 2 * * *".to_owned(),
-        enabled: true,
+        trigger_type: TriggerType::Cron,
+        trigger_value: "0 3 * * *".to_owned(),
+        time_zone: "UTC".to_owned(),
+        sentence: sentence(),
+        start_at: Some(time()),
+        end_at: None,
+        enabled: false,
+        paused: true,
         source: "repository".to_owned(),
+        catch_up: CatchUpPolicy::All,
+        catch_up_limit: Some(5),
+        catch_up_max_age_seconds: Some(1 << 40),
+        overlap: OverlapPolicy::CancelPrevious,
+        max_instances: Some(2),
+        parameters: pairs(),
+        overrides: overrides(),
+        created_by: text("ada"),
+        created_at: time(),
+        updated_at: time(),
         next_run_at: Some(time()),
         last_run_at: None,
-        last_run_id: None,
-        problem: None,
+        last_run_id: text("r"),
+        problem: text("p"),
+    }
+}
+
+fn job_draft() -> JobDraft {
+    JobDraft {
+        pipeline_name: "etl".to_owned(),
+        name: text("n"),
+        trigger_type: TriggerType::Interval,
+        trigger_value: "60".to_owned(),
+        time_zone: text("UTC"),
+        start_at: Some(time()),
+        end_at: Some(time()),
+        paused: true,
+        catch_up: CatchUpPolicy::Skip,
+        catch_up_limit: Some(1),
+        catch_up_max_age_seconds: Some(60),
+        overlap: OverlapPolicy::Queue,
+        max_instances: Some(1),
+        parameters: pairs(),
+        overrides: overrides(),
+    }
+}
+
+fn fire_time() -> FireTime {
+    FireTime { at: time(), local: "2026-03-29T03:02:03+02:00".to_owned() }
+}
+
+fn firing(status: FiringStatus) -> Firing {
+    Firing {
+        job_id: "j".to_owned(),
+        pipeline_name: "etl".to_owned(),
+        due_at: time(),
+        status,
+        starts_at: Some(time()),
+        due_times: 3,
+        until: Some(time()),
+        run: Some(summary()),
+        reason: text("r"),
     }
 }
 
@@ -615,6 +684,44 @@ fn every_type_is_the_same_json_for_the_server_and_the_browser() {
         parity(&[StartRun::default(), StartRun { parameters: pairs(), env_vars: pairs() }]),
         parity(&[health()]),
         parity(&[job()]),
+        parity(&[TriggerType::Cron, TriggerType::Interval, TriggerType::Once]),
+        parity(&[CatchUpPolicy::Skip, CatchUpPolicy::Latest, CatchUpPolicy::All]),
+        parity(&[OverlapPolicy::Allow, OverlapPolicy::Skip, OverlapPolicy::Queue, OverlapPolicy::CancelPrevious]),
+        parity(&[JobOverrides::default(), overrides()]),
+        parity(&[sentence()]),
+        parity(&[JobDraft::default(), job_draft()]),
+        parity(&[JobSwitch { enabled: true }]),
+        parity(&[TriggerDraft {
+            trigger_type: TriggerType::Once,
+            trigger_value: "t".to_owned(),
+            time_zone: text("UTC"),
+            start_at: Some(time()),
+            end_at: None,
+        }]),
+        parity(&[fire_time()]),
+        parity(&[Outlook {
+            sentence: sentence(),
+            time_zone: "UTC".to_owned(),
+            next: vec![fire_time()],
+            clock_changes: vec![sentence()],
+        }]),
+        parity(&[
+            FiringStatus::Planned,
+            FiringStatus::Started,
+            FiringStatus::Waiting,
+            FiringStatus::LeftOut,
+            FiringStatus::Failed,
+            FiringStatus::ByHand,
+        ]),
+        parity(&[firing(FiringStatus::Started)]),
+        parity(&[FiringPage { items: vec![firing(FiringStatus::Failed)], next_cursor: text("c") }]),
+        parity(&[Preview {
+            from: time(),
+            to: time(),
+            now: time(),
+            items: vec![firing(FiringStatus::Planned)],
+            truncated: true,
+        }]),
         parity(&[vault_entry()]),
         parity(&[NewVaultEntry {
             key: "A".to_owned(),
@@ -709,6 +816,10 @@ fn what_a_client_may_leave_out_is_left_out_for_both() {
     both_read(
         &json!({ "env_vars": { "A": "1" } }),
         &StartRun { env_vars: BTreeMap::from([("A".to_owned(), "1".to_owned())]), ..StartRun::default() },
+    );
+    both_read(
+        &json!({ "pipeline_name": "etl", "trigger_type": "cron", "trigger_value": "@daily" }),
+        &JobDraft { pipeline_name: "etl".to_owned(), trigger_value: "@daily".to_owned(), ..JobDraft::default() },
     );
     let entry: NewVaultEntry = serde_json::from_value(json!({ "key": "A", "value": "v" })).expect("serde reads it");
     let same = read_by_poem::<NewVaultEntry>(json!({ "key": "A", "value": "v" })).expect("poem-openapi reads it");

@@ -48,10 +48,16 @@ pub const SYNC_TEST: &str = "/api/sync/test";
 pub const SYNC_WEBHOOK: &str = "/api/sync/webhook";
 /// `GET`, `POST`: secrets and parameters.
 pub const SECRETS: &str = "/api/secrets";
-/// `GET`: jobs.
+/// `GET`: jobs; `POST`: make one.
 pub const JOBS: &str = "/api/scheduler/jobs";
 /// `GET`: the room that environments take.
 pub const STORAGE: &str = "/api/storage";
+/// `POST`: explain a trigger.
+pub const EXPLAIN: &str = "/api/scheduler/explain";
+/// `GET`: what fired and what would fire between two instants.
+pub const PREVIEW: &str = "/api/scheduler/preview";
+/// `GET`: names of time zones.
+pub const ZONES: &str = "/api/scheduler/zones";
 /// `GET`: periodic chores.
 pub const CHORES: &str = "/api/chores";
 
@@ -90,6 +96,30 @@ pub fn decode(text: &str) -> String {
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// `GET`, `PUT`, `PATCH`, `DELETE`: one job.
+#[must_use]
+pub fn job(id: &str) -> String {
+    format!("{JOBS}/{}", segment(id))
+}
+
+/// `POST`: start a job now.
+#[must_use]
+pub fn job_run(id: &str) -> String {
+    format!("{}/run", job(id))
+}
+
+/// `GET`: the next due times of a job.
+#[must_use]
+pub fn job_next(id: &str) -> String {
+    format!("{}/next", job(id))
+}
+
+/// `GET`: what became of a job's due times.
+#[must_use]
+pub fn job_firings(id: &str) -> String {
+    format!("{}/firings", job(id))
 }
 
 /// `GET`: one pipeline; `PATCH`: switch it.

@@ -13,6 +13,7 @@ mod pipelines;
 mod problem;
 mod rules;
 mod runs;
+mod scheduler;
 mod secrets;
 mod security;
 mod spa;
@@ -56,6 +57,8 @@ enum Tag {
     Pipelines,
     /// What was started.
     Runs,
+    /// What is started by the clock.
+    Schedules,
     /// What runs are given.
     Secrets,
     /// Where the code comes from.
@@ -122,6 +125,7 @@ fn services(
         runs::RunsApi(api.clone()),
         logs::LogsApi(api.clone()),
         files::FilesApi(api.clone()),
+        scheduler::SchedulerApi(api.clone()),
         secrets::SecretsApi(api.clone()),
         sync::SyncApi(api.clone()),
         system::SystemApi(api.clone()),

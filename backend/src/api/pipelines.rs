@@ -94,7 +94,7 @@ impl PipelinesApi {
         let caller = access.require(Role::Operator)?;
         let StartRun { parameters, env_vars } = body.0.unwrap_or_default();
         let by = Some(caller.identity.user.username.clone());
-        let start = Start { parameters, env_vars, triggered_by: by, firing: None };
+        let start = Start { parameters, env_vars, triggered_by: by, ..Start::default() };
         Ok(Started::new(self.0.runs.launch(&name, trigger(caller), start).await?))
     }
 

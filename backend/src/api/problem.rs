@@ -299,7 +299,15 @@ impl From<TidyError> for ApiError {
 
 impl From<ScheduleError> for ApiError {
     fn from(error: ScheduleError) -> Self {
+        let text = error.to_string();
         match error {
+            ScheduleError::UnknownJob(_) => Self::not_found("job_not_found", text),
+            ScheduleError::UnknownPipeline(_) => Self::not_found("pipeline_not_found", text),
+            ScheduleError::BadJob(errors) => Self::unprocessable("invalid_job", text, errors),
+            ScheduleError::InRepository(..) => Self::conflict("job_in_repository", text),
+            ScheduleError::BadSpan(_) => Self::bad_request("bad_request", text),
+            ScheduleError::Trigger(_) => Self::conflict("job_broken", text),
+            ScheduleError::Launch(error) => error.into(),
             ScheduleError::Store(error) => error.into(),
             ScheduleError::Runs(error) => error.into(),
         }

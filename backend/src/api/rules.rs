@@ -147,7 +147,19 @@ pub const RULES: &[Rule] = &[
     viewer("getOverview"),
     viewer("getStorage"),
     viewer("listChores"),
+    // Schedules.
     viewer("listJobs"),
+    viewer("getJob"),
+    viewer("getJobOutlook"),
+    viewer("listJobFirings"),
+    viewer("explainTrigger"),
+    viewer("listTimeZones"),
+    viewer("previewSchedules"),
+    operator("createJob").audited("schedule.create"),
+    operator("changeJob").audited("schedule.change"),
+    operator("switchJob").audited("schedule.switch"),
+    operator("deleteJob").audited("schedule.delete"),
+    operator("runJob").audited("schedule.run"),
     viewer("streamEvents"),
 ];
 

@@ -14,6 +14,15 @@ use crate::upkeep::Chore;
 /// How long the code of a run is kept after it was last used, for "run again".
 const CODE_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// How long what became of a due time is kept.
+const FIRINGS_KEPT: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// How long a round of the schedules looks, each second and at each due time.
+const SCHEDULE_ROUND: Duration = Duration::from_secs(10);
+
+/// Pause between two such rounds: how late a due time may be noticed.
+const SCHEDULE_PAUSE: Duration = Duration::from_millis(50);
+
 /// All chores.
 #[expect(clippy::too_many_arguments, reason = "each is a room whose chores these are")]
 pub fn all(
@@ -29,11 +38,23 @@ pub fn all(
 ) -> Vec<Chore> {
     let seconds = Duration::from_secs;
     vec![
-        Chore::new("schedule", "Takes over the jobs of the code and starts what is due.", seconds(1), {
+        Chore::new(
+            "schedule",
+            "Takes over the jobs of the code and starts what is due, at its instant.",
+            SCHEDULE_PAUSE,
+            {
+                let schedule = schedule.clone();
+                move || {
+                    let schedule = schedule.clone();
+                    async move { schedule.tick_for(SCHEDULE_ROUND).await.map(|fired| format!("{fired} runs started")) }
+                }
+            },
+        ),
+        Chore::new("firings", "Deletes what is known of due times that passed a year ago.", seconds(3600), {
             let schedule = schedule.clone();
             move || {
                 let schedule = schedule.clone();
-                async move { schedule.tick().await.map(|fired| format!("{fired} runs started")) }
+                async move { schedule.prune(FIRINGS_KEPT).await.map(|pruned| format!("{pruned} entries deleted")) }
             }
         }),
         Chore::new("sync", "Looks for new, changed and removed pipelines.", seconds(5), {

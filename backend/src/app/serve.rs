@@ -24,7 +24,7 @@ use crate::github::Github;
 use crate::journal::{self, Journal, JournalError};
 use crate::outbound::{Outbound, OutboundError};
 use crate::runs::{self, Runs, RunsError, Steps};
-use crate::schedule::Schedule;
+use crate::schedule::{self, Schedule};
 use crate::store::{Store, StoreError};
 use crate::sync::{self, Sync, SyncError};
 use crate::upkeep::Upkeep;
@@ -171,8 +171,13 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         clock: clock.clone(),
     };
     let runs = Runs::new(run_options(&config, &instance)?, rooms)?;
-    let schedule =
-        Schedule::new(store.clone(), catalog.clone(), runs.clone(), clock.clone(), uuid::Uuid::now_v7().to_string());
+    let schedule = Schedule::new(
+        schedule::Options { owner: uuid::Uuid::now_v7().to_string(), time_zone: config.schedule_zone() },
+        store.clone(),
+        catalog.clone(),
+        runs.clone(),
+        clock.clone(),
+    );
     let git = Git::new(git::Options {
         program: None,
         folder: config.data.data_dir.join("git"),

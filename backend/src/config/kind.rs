@@ -9,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 use crate::crypto::{Cost, Keyring};
 use crate::domain::repository::{Address, check_branch, clean_subdir};
 use crate::domain::size::parse_bytes;
+use crate::domain::zone::Zone;
 
 /// What a setting may hold.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,6 +58,8 @@ pub enum Kind {
     Size,
     /// One of these.
     Choice(&'static [&'static str]),
+    /// A time zone.
+    Zone,
     /// A filter for log messages.
     Filter,
     /// A user in the container.
@@ -109,6 +112,7 @@ impl Kind {
             Self::Decimal { max } => format!("a number above 0, up to {max}"),
             Self::Size => "a size, like 512m or 1.5g, at least 6m".to_owned(),
             Self::Choice(names) => names.join(" or "),
+            Self::Zone => "an IANA time zone like Europe/Berlin, or UTC".to_owned(),
             Self::Filter => "filters of the tracing crate, like info or warn,fastflow::sync=debug".to_owned(),
             Self::User => "a numeric uid:gid, not root, like 1000:1000".to_owned(),
             Self::Capabilities => "names like NET_BIND_SERVICE, separated by commas".to_owned(),
@@ -167,6 +171,7 @@ impl Kind {
             Self::Choice(names) => {
                 names.iter().find(|name| name.eq_ignore_ascii_case(text)).map(|name| Value::Text((*name).to_owned()))
             }
+            Self::Zone => Zone::parse(text).is_ok().then(as_text),
             Self::Filter => EnvFilter::try_new(text).is_ok().then(as_text),
             Self::User => is_user(text).then(as_text),
             Self::Capabilities => items(text).map(capability).collect::<Option<_>>().map(Value::List),

@@ -24,6 +24,7 @@ use zeroize::Zeroizing;
 use fastflow_shared::{SyncAuth, SyncSettingsChange};
 
 use crate::domain::repository::Address;
+use crate::domain::zone::Zone;
 use crate::{auth, crypto, store, sync};
 pub use instance::InstanceError;
 pub use kind::Kind;
@@ -158,6 +159,8 @@ pub struct Runs {
     pub cancel_grace: Duration,
     /// `HEALTH_SILENCE_SECONDS`; `None` is never.
     pub silence: Option<Duration>,
+    /// `SCHEDULE_TIME_ZONE`.
+    pub schedule_zone: String,
     /// `LOG_STREAM_RATE_LIMIT`; 0 is all.
     pub log_stream_rate: u32,
     /// `LOG_MAX_SIZE_MB` in bytes; `None` is no limit.
@@ -286,6 +289,7 @@ impl Config {
                 retry_attempts: v.whole("RETRY_ATTEMPTS"),
                 cancel_grace: v.seconds("CANCEL_GRACE_SECONDS").unwrap_or_default(),
                 silence: v.seconds("HEALTH_SILENCE_SECONDS"),
+                schedule_zone: v.text("SCHEDULE_TIME_ZONE"),
                 log_stream_rate: v.whole("LOG_STREAM_RATE_LIMIT"),
                 log_max_bytes: Some(v.whole::<u64>("LOG_MAX_SIZE_MB")).filter(|mb| *mb > 0).map(|mb| mb << 20),
             },
@@ -317,6 +321,13 @@ impl Config {
     pub fn store_options(&self) -> store::Options {
         let sqlite = store::Options::sqlite(self.data.data_dir.join("fastflow.db"));
         store::Options { url: self.data.database_url.clone(), ..sqlite }
+    }
+
+    /// Zone of jobs that name none.
+    #[must_use]
+    pub fn schedule_zone(&self) -> Zone {
+        // It was checked when it was read.
+        Zone::parse(&self.runs.schedule_zone).unwrap_or(Zone::UTC)
     }
 
     /// The options of the keyring.

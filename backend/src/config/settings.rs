@@ -244,6 +244,7 @@ pub const GROUPS: &[Group] = &[
                 Kind::Whole { min: 0, max: YEAR },
                 "Seconds without any output after which a run counts as unhealthy; 0 is never.",
             ),
+            setting("SCHEDULE_TIME_ZONE", "UTC", Kind::Zone, "Time zone of cron expressions that name none."),
             setting(
                 "LOG_STREAM_RATE_LIMIT",
                 "100",

@@ -1,8 +1,10 @@
 //! Floor 0: what the product means, as pure functions and data. No I/O, no async, no clock of its own.
 
 pub mod clock;
+pub mod cron;
 pub mod env;
 pub mod error_line;
+pub mod firing;
 pub mod forwarded;
 pub mod mask;
 pub mod origin;
@@ -12,6 +14,10 @@ pub mod password;
 pub mod pipeline;
 pub mod repository;
 pub mod run;
+pub mod schedules;
 pub mod script;
+pub mod simulate;
 pub mod size;
 pub mod trigger;
+pub mod trigger_words;
+pub mod zone;

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use super::env;
 use super::parameters;
+use super::schedules::{self, Schedule};
 use super::size::parse_bytes;
-use super::trigger::Trigger;
 
 /// Longest name of a pipeline in bytes; it is a folder name, a label and part of a path.
 pub const MAX_NAME_BYTES: usize = 200;
@@ -122,10 +122,8 @@ pub struct Settings {
     pub dependencies: Option<Dependencies>,
     /// Version of Python, e.g. `3.12`; absent means that of the worker image.
     pub python_version: Option<String>,
-    /// Cron expression of a schedule.
-    pub schedule_cron: Option<String>,
-    /// Seconds between two runs of a schedule.
-    pub schedule_interval_seconds: Option<i64>,
+    /// When it is started by the clock.
+    pub schedules: Vec<Schedule>,
 }
 
 /// Reads a `pipeline.json`.
@@ -308,26 +306,8 @@ impl Reader<'_> {
                 let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
                 plain.then(|| text.to_owned())
             }),
-            schedule_cron: self
-                .read("schedule_cron", "a cron expression of five fields", |v| v.as_str().map(str::to_owned)),
-            schedule_interval_seconds: self.read(
-                "schedule_interval_seconds",
-                "a whole number of seconds above 0",
-                |v| whole(v, 1),
-            ),
+            schedules: self.schedules(),
         };
-        for (name, kind, value) in [
-            ("schedule_cron", "cron", settings.schedule_cron.clone()),
-            (
-                "schedule_interval_seconds",
-                "interval",
-                settings.schedule_interval_seconds.map(|seconds| seconds.to_string()),
-            ),
-        ] {
-            if let Some(Err(error)) = value.map(|value| Trigger::parse(kind, &value, "UTC")) {
-                self.problem(name, &error.to_string());
-            }
-        }
         if let Some(minimum) = settings.mem_hard_limit.filter(|bytes| *bytes < 6 << 20) {
             self.problem("mem_hard_limit", &format!("{minimum} bytes are less than Docker's minimum of 6m"));
         }
@@ -433,6 +413,15 @@ impl Reader<'_> {
         })
     }
 
+    fn schedules(&mut self) -> Vec<Schedule> {
+        let mut problems = Vec::new();
+        let schedules = schedules::read(self.fields, &mut problems);
+        for (name, message) in problems {
+            self.problem(&name, &message);
+        }
+        schedules
+    }
+
     fn problem(&mut self, name: &str, message: &str) {
         let (line, column) = position(self.text, name);
         self.problems.push(PipelineProblem {
@@ -450,7 +439,7 @@ const RETRY_HELP: &str = "an object with `type` exponential_backoff (initial_del
 /// Longest wait between two attempts in seconds: 30 days.
 const MAX_DELAY: f64 = 2_592_000.0;
 
-fn retry_strategy(value: &Value) -> Option<RetryStrategy> {
+pub(super) fn retry_strategy(value: &Value) -> Option<RetryStrategy> {
     let seconds = |value: &Value| value.as_f64().filter(|s| (0.0..=MAX_DELAY).contains(s));
     let field = |name: &str, default: f64| value.get(name).map_or(Some(default), seconds);
     match value.get("type")?.as_str()? {
@@ -471,15 +460,15 @@ fn retry_strategy(value: &Value) -> Option<RetryStrategy> {
     }
 }
 
-fn cores(value: &Value) -> Option<f64> {
+pub(super) fn cores(value: &Value) -> Option<f64> {
     value.as_f64().filter(|cores| (0.01..=4096.0).contains(cores))
 }
 
-fn whole(value: &Value, minimum: i64) -> Option<i64> {
+pub(super) fn whole(value: &Value, minimum: i64) -> Option<i64> {
     value.as_i64().filter(|number| (minimum..=i64::from(u32::MAX)).contains(number))
 }
 
-fn shorten(value: &Value) -> String {
+pub(super) fn shorten(value: &Value) -> String {
     let text = value.to_string();
     if text.chars().count() > 60 { format!("{}…", text.chars().take(60).collect::<String>()) } else { text }
 }

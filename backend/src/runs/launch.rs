@@ -11,6 +11,7 @@ use super::live::Claim;
 use super::warm::Reservation;
 use super::{Runs, RunsError, Step, parse_id};
 use crate::catalog::Pipeline;
+use crate::domain::schedules::Overrides;
 use crate::domain::{env, parameters};
 use crate::journal::RunId;
 use crate::store::{Code, Limits, NewRun, RunRow, StoreError};
@@ -29,17 +30,20 @@ pub struct Start {
     pub triggered_by: Option<String>,
     /// The job that fired, with its due time.
     pub firing: Option<(String, crate::domain::clock::Millis)>,
+    /// What the run has instead of what its pipeline says.
+    pub overrides: Overrides,
 }
 
 impl std::fmt::Debug for Start {
     /// Names without values: some are secret, and the others may be.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { parameters, env_vars, triggered_by, firing } = self;
+        let Self { parameters, env_vars, triggered_by, firing, overrides } = self;
         f.debug_struct("Start")
             .field("parameters", &parameters.keys())
             .field("env_vars", &env_vars.keys())
             .field("triggered_by", triggered_by)
             .field("firing", firing)
+            .field("overrides", overrides)
             .finish()
     }
 }
@@ -265,8 +269,9 @@ impl Runs {
         let head = inner.rooms.catalog.commit_of(pipeline);
         // Kept now: the run may wait, and the folder may change meanwhile.
         let code = inner.rooms.catalog.keep_code(pipeline).await.map_err(RunsError::from)?;
-        let attempts = settings.retry_attempts.unwrap_or(options.retry_attempts);
-        let timeout = settings.timeout.or(options.default_timeout).filter(|seconds| *seconds > 0);
+        let own = &start.overrides;
+        let attempts = own.retry_attempts.or(settings.retry_attempts).unwrap_or(options.retry_attempts);
+        let timeout = own.timeout.or(settings.timeout).or(options.default_timeout).filter(|seconds| *seconds > 0);
         let to_i64 = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         let sealed_env = (!start.env_vars.is_empty()).then(|| {
             // A map of texts always becomes JSON.
@@ -280,7 +285,7 @@ impl Runs {
             triggered_by: None,
             attempt: 1,
             max_attempts: i32::try_from(attempts.saturating_add(1)).unwrap_or(i32::MAX),
-            retry_strategy: settings.retry_strategy.clone(),
+            retry_strategy: own.retry_strategy.clone().or_else(|| settings.retry_strategy.clone()),
             retry_of: None,
             not_before: None,
             job_id,
@@ -296,10 +301,10 @@ impl Runs {
             parameters: values,
             sealed_env,
             limits: Limits {
-                cpu: settings.cpu_hard_limit.or(options.default_cpus),
-                memory: settings.mem_hard_limit.or(options.default_memory).map(to_i64),
-                cpu_soft: settings.cpu_soft_limit,
-                memory_soft: settings.mem_soft_limit.map(to_i64),
+                cpu: own.cpu_hard_limit.or(settings.cpu_hard_limit).or(options.default_cpus),
+                memory: own.mem_hard_limit.or(settings.mem_hard_limit).or(options.default_memory).map(to_i64),
+                cpu_soft: own.cpu_soft_limit.or(settings.cpu_soft_limit),
+                memory_soft: own.mem_soft_limit.or(settings.mem_soft_limit).map(to_i64),
                 timeout_seconds: timeout,
             },
             instance: Some(options.instance.clone()),

@@ -1,10 +1,11 @@
 //! The calls, one function each.
 
+use chrono::{DateTime, Utc};
 use fastflow_shared::{
-    ApiToken, ApiTokenCreated, AuditPage, Chore, Job, Login, LoginAnswer, MetricsBatch, NewApiToken, NewUser,
-    NewVaultEntry, Overview, PasswordChange, PasswordReset, Pipeline, PipelineStats, PipelineSwitch, Readiness,
-    RevealedSecret, Run, RunHealth, RunPage, SessionInfo, StartRun, SyncStatus, User, UserAccount, UserChange,
-    UserWithPassword, VaultChange, VaultEntry, routes,
+    ApiToken, ApiTokenCreated, AuditPage, Chore, FiringPage, Job, JobDraft, JobSwitch, Login, LoginAnswer,
+    MetricsBatch, NewApiToken, NewUser, NewVaultEntry, Outlook, Overview, PasswordChange, PasswordReset, Pipeline,
+    PipelineStats, PipelineSwitch, Preview, Readiness, RevealedSecret, Run, RunHealth, RunPage, SessionInfo, StartRun,
+    SyncStatus, TriggerDraft, User, UserAccount, UserChange, UserWithPassword, VaultChange, VaultEntry, routes,
 };
 use gloo_net::http::Method;
 
@@ -144,6 +145,50 @@ pub async fn delete_entry(key: String) -> Answer<()> {
 /// Schedules.
 pub fn jobs() -> Ask<Vec<Job>> {
     get(routes::JOBS)
+}
+
+/// Pauses a schedule, or lets it go on.
+pub fn switch_job(id: String, enabled: bool) -> Ask<Job> {
+    write(Method::PATCH, &routes::job(&id), &JobSwitch { enabled })
+}
+
+/// Makes a schedule, or changes one.
+pub fn save_job(id: Option<String>, draft: JobDraft) -> Ask<Job> {
+    match id {
+        None => write(Method::POST, routes::JOBS, &draft),
+        Some(id) => write(Method::PUT, &routes::job(&id), &draft),
+    }
+}
+
+/// Deletes a schedule.
+pub async fn delete_job(id: String) -> Answer<()> {
+    dismiss(Method::DELETE, &routes::job(&id)).await
+}
+
+/// Starts a schedule's run now.
+pub fn run_job(id: String) -> Ask<Run> {
+    order(Method::POST, &routes::job_run(&id))
+}
+
+/// What became of a schedule's due times.
+pub fn job_firings(id: String) -> Ask<FiringPage> {
+    get(&routes::job_firings(&id))
+}
+
+/// What a trigger means.
+pub fn explain(trigger: TriggerDraft) -> Ask<Outlook> {
+    write(Method::POST, routes::EXPLAIN, &trigger)
+}
+
+/// What fired and what would fire.
+pub fn preview(from: DateTime<Utc>, to: DateTime<Utc>) -> Ask<Preview> {
+    let text = |at: DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    get(&url(routes::PREVIEW, &[("from", text(from)), ("to", text(to))]))
+}
+
+/// Names of time zones.
+pub fn zones() -> Ask<Vec<String>> {
+    get(routes::ZONES)
 }
 
 /// Periodic chores.

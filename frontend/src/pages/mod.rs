@@ -4,6 +4,8 @@ mod account;
 mod audit;
 mod dash_now;
 mod dashboard;
+mod job_calendar;
+mod job_form;
 mod jobs;
 mod login;
 mod lost;

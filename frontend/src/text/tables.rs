@@ -126,7 +126,13 @@ tables! {
         fn may_log_in(&str), fn reset_title(&str), fn password_of(&str)
     }
     /// Schedules.
-    Jobs { title, lead, empty, empty_hint, pipeline, when, next, last, source, state, on, off, every, from_repository, from_api }
+    Jobs {
+        title, lead, empty, empty_hint, pipeline, when, next, last, state, from_repository, from_api, new, change, history,
+        delete_title, delete_lead, planned, started, waits, left_out, failed, calendar, calendar_hint, truncated, earlier, later,
+        name, kind, cron, interval, once, zone, cron_hint, interval_hint, once_hint, yours, catch_up, latest, skip, all,
+        latest_hint, skip_hint, all_hint, overlap, allow, queue, cancel, allow_hint, busy_hint, queue_hint, cancel_hint, limit,
+        instances
+    }
     /// The server itself.
     System {
         title, ready, not_ready, chores, chore, every, last, took, result, next, version, docker, slots, queue, never, code, source,

@@ -22,6 +22,7 @@ mod people;
 mod recovery;
 mod retries;
 mod roles;
+mod schedules;
 mod secrets;
 mod shutdown;
 mod sync;

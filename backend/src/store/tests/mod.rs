@@ -215,7 +215,7 @@ async fn calls_can_move_between_threads() {
     check(&store.insert_run(&run));
     check(&store.unfinished_runs());
     check(&store.upsert_seen(&[], Millis(1)));
-    check(&store.upsert_repository_jobs(&[], Millis(1)));
+    check(&store.upsert_repository_jobs(&[], &std::collections::BTreeSet::new(), Millis(1)));
     check(&store.delete_runs(&[]));
     check(&store.latest_runs(1));
     check(&Store::open(&Options::sqlite("")));
