@@ -21,7 +21,7 @@ async fn who_did_what_is_written_down() {
         let _ = ute.write(Method::PATCH, &routes::pipeline("hello"), &json!({ "enabled": false })).await.expect(200);
         let _ = ute.try_start("hello").await.problem(409, "pipeline_disabled");
         let value = "a value that must not be in the log";
-        let secret = NewVaultEntry { key: "KEY".into(), value: value.into(), is_secret: true };
+        let secret = NewVaultEntry { key: "KEY".into(), value: value.into(), is_secret: true, pipelines: Vec::new() };
         let _ = ute.write(Method::POST, routes::SECRETS, &secret).await.problem(403, "role_too_low");
         let _ = admin.write(Method::POST, routes::SECRETS, &secret).await.expect(201);
         let _ = ute.post(routes::SYNC).await.expect(200);
