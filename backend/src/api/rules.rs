@@ -128,8 +128,8 @@ pub const RULES: &[Rule] = &[
     admin("createSecret").audited("secret.create"),
     admin("changeSecret").audited("secret.change"),
     admin("deleteSecret").audited("secret.delete"),
-    admin("revealSecret").audited("secret.reveal"),
-    operator("encryptValue"),
+    admin("revealSecret").in_person().discloses("secret.reveal"),
+    admin("encryptValue").audited("secret.encrypt"),
     // The code.
     operator("sync").audited("sync.run"),
     viewer("getSyncStatus"),
