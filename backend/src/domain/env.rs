@@ -11,9 +11,6 @@ pub const MAX_VALUE_BYTES: usize = 120 * 1024;
 /// Longest name.
 pub const MAX_NAME_BYTES: usize = 255;
 
-/// Most that all variables of a run take together: the kernel hands a process two megabytes, names and arguments included.
-pub const MAX_TOTAL_BYTES: usize = 1536 * 1024;
-
 /// Prefix of the variables that Fast-Flow sets itself.
 pub const RESERVED_PREFIX: &str = "FASTFLOW_";
 
@@ -134,13 +131,6 @@ impl Merged {
             }
         }
         self
-    }
-
-    /// How many bytes they take as an environment.
-    #[must_use]
-    pub fn total_bytes(&self) -> usize {
-        // Between name and value stands a `=`, at the end a NUL, and a pointer leads to each.
-        self.0.iter().map(|(name, (_, value))| name.len() + value.len() + 2 + size_of::<usize>()).sum()
     }
 
     /// Names with their sources, sorted by name; with the values of plain parameters.

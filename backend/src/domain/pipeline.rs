@@ -112,14 +112,14 @@ pub struct Settings {
     pub retry_strategy: Option<RetryStrategy>,
     /// Variables set at each start, unless something else sets them.
     pub default_env: BTreeMap<String, String>,
-    /// What names its packages; absent means `requirements.txt` when there is one, else the block in `main.py`.
-    pub dependencies: Option<Dependencies>,
     /// Variables whose values are encrypted for this server.
     pub encrypted_env: BTreeMap<String, String>,
     /// Names of the secrets that it receives; absent means every one that is not kept for other pipelines.
     pub secrets: Option<Vec<String>>,
     /// What it may be started with; none means anything.
     pub parameters: Vec<PipelineParameter>,
+    /// What names its packages; absent means `requirements.txt` when there is one, else the block in `main.py`.
+    pub dependencies: Option<Dependencies>,
     /// Version of Python, e.g. `3.12`; absent means that of the worker image.
     pub python_version: Option<String>,
     /// When it is started by the clock.
@@ -295,12 +295,12 @@ impl Reader<'_> {
             }),
             retry_strategy: self.read("retry_strategy", RETRY_HELP, retry_strategy),
             default_env: self.default_env(),
-            dependencies: self.read("dependencies", "\"requirements.txt\", \"main.py\" or \"uv.lock\"", |v| {
-                Dependencies::ALL.into_iter().find(|kind| v.as_str() == Some(kind.as_str()))
-            }),
             encrypted_env: self.encrypted_env(),
             secrets: self.secrets(),
             parameters: self.parameters(),
+            dependencies: self.read("dependencies", "\"requirements.txt\", \"main.py\" or \"uv.lock\"", |v| {
+                Dependencies::ALL.into_iter().find(|kind| v.as_str() == Some(kind.as_str()))
+            }),
             python_version: self.read("python_version", "a version like \"3.12\"", |v| {
                 let text = v.as_str()?;
                 let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
@@ -363,15 +363,6 @@ impl Reader<'_> {
         variables
     }
 
-    fn schedules(&mut self) -> Vec<Schedule> {
-        let mut problems = Vec::new();
-        let schedules = schedules::read(self.fields, &mut problems);
-        for (name, message) in problems {
-            self.problem(&name, &message);
-        }
-        schedules
-    }
-
     fn encrypted_env(&mut self) -> BTreeMap<String, String> {
         let mut variables = BTreeMap::new();
         let Some(value) = self.fields.get("encrypted_env").filter(|value| !value.is_null()) else { return variables };
@@ -420,6 +411,15 @@ impl Reader<'_> {
             }
             Vec::new()
         })
+    }
+
+    fn schedules(&mut self) -> Vec<Schedule> {
+        let mut problems = Vec::new();
+        let schedules = schedules::read(self.fields, &mut problems);
+        for (name, message) in problems {
+            self.problem(&name, &message);
+        }
+        schedules
     }
 
     fn problem(&mut self, name: &str, message: &str) {

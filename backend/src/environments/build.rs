@@ -334,10 +334,6 @@ impl Worker<'_> {
     }
 }
 
-fn io(what: &'static str) -> impl Fn(std::io::Error) -> EnvironmentError {
-    move |source| EnvironmentError::Io { what, source }
-}
-
 /// What uv said, without the passwords of package indices and proxies.
 fn without_credentials(env: &[(String, String)], output: String) -> String {
     let passwords = env.iter().flat_map(|(_, value)| value.split_whitespace()).filter_map(mask::url_password);
@@ -347,6 +343,10 @@ fn without_credentials(env: &[(String, String)], output: String) -> String {
         // Nobody has so many of them; then nothing is told.
         Err(_) => String::new(),
     }
+}
+
+fn io(what: &'static str) -> impl Fn(std::io::Error) -> EnvironmentError {
+    move |source| EnvironmentError::Io { what, source }
 }
 
 /// A noted name; dropping it takes it off the list.

@@ -7,7 +7,7 @@ use fastflow_shared::ErrorType;
 use super::Runs;
 use super::drive::{Driver, NotStarted};
 use super::pump::Veil;
-use crate::domain::env::{MAX_TOTAL_BYTES, Merged, Source};
+use crate::domain::env::{Merged, Source};
 use crate::domain::mask::{Mask, TooMuch};
 use crate::domain::pipeline::Settings;
 use crate::store::StoreError;
@@ -45,13 +45,6 @@ impl Driver {
             merged = merged.with(variable.source, [(variable.name, variable.value)]);
         }
         let merged = merged.with(Source::Start, spec.parameters.clone()).with(Source::HiddenStart, given);
-        let total = merged.total_bytes();
-        if total > MAX_TOTAL_BYTES {
-            return Err(refused(format!(
-                "its variables take {total} bytes, and a process can be given {MAX_TOTAL_BYTES}: hand large values over as \
-                 files, or give it fewer secrets, by `secrets` in pipeline.json"
-            )));
-        }
         self.stored(rooms.store.set_env_names(&spec.id, &merged.names()).await)?;
         let veil = self.veil(secrets).await?;
         Ok((merged, veil))

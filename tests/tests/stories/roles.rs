@@ -115,7 +115,12 @@ async fn every_operation_lets_in_exactly_who_may() {
 async fn a_viewer_sees_no_secret_and_no_token_anywhere() {
     let server = Server::start(Options::new()).await;
     let secret = "s3cr3t-that-nobody-reads";
-    let new = fastflow_shared::NewVaultEntry { key: "API_KEY".into(), value: secret.into(), is_secret: true, pipelines: Vec::new() };
+    let new = fastflow_shared::NewVaultEntry {
+        key: "API_KEY".into(),
+        value: secret.into(),
+        is_secret: true,
+        pipelines: Vec::new(),
+    };
     let _ = server.client().write(Method::POST, routes::SECRETS, &new).await.expect(201);
     let token = server.client().new_token("deploy", Role::Admin).await.secret;
     let viewer = server.client().new_user("vera", Role::Viewer).await;
