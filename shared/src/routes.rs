@@ -44,6 +44,8 @@ pub const EXPLAIN: &str = "/api/scheduler/explain";
 pub const PREVIEW: &str = "/api/scheduler/preview";
 /// `GET`: names of time zones.
 pub const ZONES: &str = "/api/scheduler/zones";
+/// `GET`: the room that environments take.
+pub const STORAGE: &str = "/api/storage";
 /// `GET`: periodic chores.
 pub const CHORES: &str = "/api/chores";
 
@@ -102,6 +104,12 @@ pub fn pipeline_run(name: &str) -> String {
 #[must_use]
 pub fn pipeline_runs(name: &str) -> String {
     format!("{}/runs", pipeline(name))
+}
+
+/// `GET`: the environment of a pipeline.
+#[must_use]
+pub fn pipeline_environment(name: &str) -> String {
+    format!("{}/environment", pipeline(name))
 }
 
 /// `GET`: counters of a pipeline.

@@ -10,6 +10,7 @@ pub mod pipeline;
 pub mod repository;
 pub mod run;
 pub mod schedules;
+pub mod script;
 pub mod simulate;
 pub mod size;
 pub mod trigger;

@@ -45,7 +45,7 @@ async fn real(world: &World) -> Schedule {
         journal: Journal::open(journal::Options { dir: path("logs"), max_bytes: None }).expect("a journal"),
         engine: engine.clone(),
         catalog: catalog.clone(),
-        environments: Environments::open(prepares, engine, clock.clone()).expect("a folder"),
+        environments: Environments::open(prepares, engine, store.clone(), clock.clone()).expect("a folder"),
         vault: Vault::new(store.clone(), keyring.clone(), clock.clone()),
         keyring,
         clock: clock.clone(),
