@@ -42,6 +42,14 @@ impl Started {
     }
 }
 
+/// Answer to a deletion.
+#[derive(ApiResponse)]
+pub enum PipelineDeleted {
+    /// Deleted.
+    #[oai(status = 204)]
+    Done,
+}
+
 pub(super) fn trigger(caller: &Caller) -> Trigger {
     if caller.by_cookie { Trigger::Manual } else { Trigger::Api }
 }
@@ -84,6 +92,25 @@ impl PipelinesApi {
         self.0.store.set_enabled(&name, body.enabled).await?;
         self.announce(&name);
         self.one(&name).await
+    }
+
+    /// Delete a pipeline
+    ///
+    /// With its folder and its schedules; its runs that have not ended are cancelled, ended ones stay. When it has schedules or
+    /// such runs, this needs `confirm=true` and is refused with what they are otherwise. A pipeline of a git repository is
+    /// deleted there; once it is gone, this cleans up after it.
+    #[oai(path = "/pipelines/:name", method = "delete", operation_id = "deletePipeline")]
+    async fn delete(
+        &self,
+        access: Access,
+        name: Path<String>,
+        /// Whether its schedules and runs may go as well.
+        confirm: Query<Option<bool>>,
+    ) -> ApiResult<PipelineDeleted> {
+        access.require(Role::Admin)?;
+        self.0.schedule.remove_pipeline(&name, confirm.0 == Some(true)).await?;
+        self.announce(&name);
+        Ok(PipelineDeleted::Done)
     }
 
     /// Start a pipeline

@@ -254,6 +254,7 @@ impl From<CatalogError> for ApiError {
     fn from(error: CatalogError) -> Self {
         match error {
             CatalogError::Store(error) => error.into(),
+            CatalogError::InRepository(_) => Self::conflict("pipeline_in_repository", error.to_string()),
             CatalogError::Folder { .. } | CatalogError::Code { .. } => {
                 Self::unavailable("pipelines_unreadable", error.to_string())
             }
@@ -302,7 +303,9 @@ impl From<ScheduleError> for ApiError {
         let text = error.to_string();
         match error {
             ScheduleError::UnknownJob(_) => Self::not_found("job_not_found", text),
-            ScheduleError::UnknownPipeline(_) => Self::not_found("pipeline_not_found", text),
+            ScheduleError::NoPipeline(_) => Self::not_found("pipeline_not_found", text),
+            ScheduleError::NotConfirmed { .. } => Self::conflict("confirmation_needed", text),
+            ScheduleError::Catalog(error) => error.into(),
             ScheduleError::BadJob(errors) => Self::unprocessable("invalid_job", text, errors),
             ScheduleError::InRepository(..) => Self::conflict("job_in_repository", text),
             ScheduleError::BadSpan(_) => Self::bad_request("bad_request", text),

@@ -45,6 +45,9 @@ pub enum CatalogError {
         /// The system's words.
         source: std::io::Error,
     },
+    /// A pipeline that is to be deleted here comes from a repository.
+    #[error("the pipeline {0:?} comes from a git repository: delete its folder there, then sync")]
+    InRepository(String),
     /// The copy of a pipeline's code.
     #[error("the code of {name:?} cannot be kept for the run: {source}")]
     Code {
@@ -269,6 +272,22 @@ impl Catalog {
             .map_err(|source| CatalogError::Code { name: pipeline.name.clone(), source })
     }
 
+    /// Deletes a pipeline's folder for good, and reads the list again. Fine when there is none of that name.
+    ///
+    /// # Errors
+    /// [`CatalogError::InRepository`] when its files are those of a synced commit, [`CatalogError::Folder`] when they cannot be
+    /// deleted.
+    pub async fn delete(&self, name: &str) -> Result<(), CatalogError> {
+        if let Some(pipeline) = self.pipeline(name) {
+            if pipeline.root.as_ref().is_some_and(|root| root.head().is_some()) {
+                return Err(CatalogError::InRepository(name.to_owned()));
+            }
+            let (folder, path) = (pipeline.folder.clone(), pipeline.folder.clone());
+            blocking(move || delete_folder(&folder)).await.map_err(|source| CatalogError::Folder { path, source })?;
+        }
+        self.refresh().await.map(drop)
+    }
+
     /// Removes code that nobody has used for `age`, but not what unfinished runs need.
     ///
     /// # Errors
@@ -354,6 +373,21 @@ impl Catalog {
     fn replace(&self, snapshot: Snapshot) {
         *self.inner.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
     }
+}
+
+/// Deletes a folder. It goes out of sight first, by a name that is no pipeline's, so that nobody ever sees half of it; of a
+/// link only the link is deleted.
+fn delete_folder(folder: &std::path::Path) -> std::io::Result<()> {
+    let is_link = match std::fs::symlink_metadata(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        other => other?.file_type().is_symlink(),
+    };
+    if is_link {
+        return std::fs::remove_file(folder);
+    }
+    let aside = folder.with_file_name(format!(".deleted-{}", uuid::Uuid::now_v7()));
+    std::fs::rename(folder, &aside)?;
+    std::fs::remove_dir_all(aside)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {

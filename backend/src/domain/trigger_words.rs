@@ -282,7 +282,7 @@ fn bits(set: u64, min: u32, max: u32) -> Vec<u32> {
 /// The step of numbers that divide `whole` evenly from 0 on, when there are several.
 fn even_step(numbers: &[u32], whole: u32) -> Option<u32> {
     let step = numbers.get(1)? - numbers.first()?;
-    let even = whole % step == 0 && numbers.len() as u32 == whole / step && numbers[0] == 0;
+    let even = step > 0 && whole.is_multiple_of(step) && numbers.len() as u32 == whole / step && numbers[0] == 0;
     (even && numbers.windows(2).all(|pair| pair[1] - pair[0] == step)).then_some(step)
 }
 

@@ -5,12 +5,14 @@
 //! adopt      jobs of the code → stored jobs, whenever the list of pipelines is another one
 //! tick       what is due → one pure step each (domain::firing) → claimed with its run in one transaction
 //! edit       jobs that people make, and the pause of any job
+//! remove     a pipeline with its jobs and its runs
 //! outlook    what will fire, told by the same step (domain::simulate), and what did
 //! ```
 //! Nobody has to tell anything, and what failed is repeated by the next tick.
 
 mod edit;
 mod outlook;
+mod remove;
 mod repository;
 mod show;
 #[cfg(test)]
@@ -23,7 +25,7 @@ use async_trait::async_trait;
 use fastflow_shared::{FieldProblem, Run, Trigger as StartedBy};
 use thiserror::Error;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, CatalogError};
 use crate::domain::clock::{Millis, SharedClock};
 use crate::domain::trigger::BadTrigger;
 use crate::domain::zone::Zone;
@@ -45,9 +47,25 @@ pub enum ScheduleError {
     /// There is no such job.
     #[error("there is no job {0:?}")]
     UnknownJob(String),
-    /// There is no such pipeline.
-    #[error("there is no pipeline {0:?}; a job starts one that is there")]
-    UnknownPipeline(String),
+    /// There is no such pipeline, and nothing is left of it.
+    #[error("there is no pipeline {0:?}")]
+    NoPipeline(String),
+    /// A pipeline is to be deleted with things that somebody may miss.
+    #[error(
+        "the pipeline {name:?} has {jobs} schedules and {runs} runs that have not ended; deleting it deletes the schedules \
+         and cancels the runs: send confirm=true if that is meant"
+    )]
+    NotConfirmed {
+        /// Name of the pipeline.
+        name: String,
+        /// Its jobs.
+        jobs: usize,
+        /// Its runs that have not ended.
+        runs: usize,
+    },
+    /// The list of pipelines.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
     /// What the job is to be cannot be.
     #[error("the job cannot be stored: {}", .0.first().map_or("", |problem| problem.message.as_str()))]
     BadJob(Vec<FieldProblem>),

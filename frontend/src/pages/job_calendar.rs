@@ -5,7 +5,7 @@ use fastflow_shared::{Firing, FiringStatus};
 use yew::prelude::*;
 
 use crate::api;
-use crate::hooks::use_load;
+use crate::hooks::{use_live, use_load};
 use crate::route::Route;
 use crate::router::Link;
 use crate::text::use_text;
@@ -43,6 +43,7 @@ pub fn JobCalendar() -> Html {
     let from = midnight(*first).unwrap_or_default();
     let to = first.checked_add_days(Days::new(WEEK)).and_then(midnight).unwrap_or_default();
     let preview = use_load((from, to), |(from, to)| api::preview(from, to));
+    use_live((), |event| ["sync", "run", "job"].contains(&event.kind.as_str()), preview.reload.clone());
     let turn = |forward: bool| {
         let (set, first) = (first.setter(), *first);
         Callback::from(move |()| {

@@ -123,3 +123,25 @@ async fn a_job_over_http_from_its_making_to_its_end() {
     let _ = client.get(&routes::job(&job.id)).await.problem(404, "job_not_found");
     let _ = server.anonymous().get(routes::JOBS).await.expect(401);
 }
+
+#[tokio::test]
+async fn deleting_a_pipeline_warns_and_stops_its_container() {
+    let server = Server::start(Options::new()).await;
+    server.pipeline("hello", "import time; time.sleep(600)");
+    let client = server.client();
+    let _ = client.post(routes::SYNC).await;
+    let run = client.start("hello").await;
+    client.running(&run.id).await;
+    let delete = async |query: &str| {
+        let path = format!("{}{query}", routes::pipeline("hello"));
+        client.send(client.request(Method::DELETE, &path)).await
+    };
+    let warning = delete("").await.problem(409, "confirmation_needed");
+    assert!(warning.detail.contains("1 runs"), "{warning:?}");
+    let _ = delete("?confirm=true").await.expect(204);
+    let ended = client.end_of(&run.id).await;
+    assert_eq!(ended.error_type, Some(fastflow_shared::ErrorType::Cancelled));
+    fastflow_tests::docker::all_gone(server.instance()).await;
+    let _ = client.get(&routes::pipeline("hello")).await.problem(404, "pipeline_not_found");
+    let _ = delete("").await.problem(404, "pipeline_not_found");
+}

@@ -161,3 +161,34 @@ async fn a_trigger_is_explained_before_it_is_stored() {
     let Err(ScheduleError::BadJob(problems)) = server.explain(&six, 2) else { panic!("taken") };
     assert!(problems[0].message.contains("write `30 2 * * *`"), "{problems:?}");
 }
+
+#[tokio::test]
+async fn deleting_a_pipeline_warns_then_stops_its_runs_and_deletes_its_jobs() {
+    let (store, _folder) = testing::sqlite().await;
+    let world = World::on(store);
+    world.pipeline("q", r#"{ "schedule_cron": "@daily" }"#);
+    let server = world.server().await;
+    let job = server.create(draft(TriggerType::Cron, "@daily"), "ada").await.expect("made");
+    let run = server.run_now(&job.id, StartedBy::Manual, "ada").await.expect("started");
+    let refused = server.remove_pipeline("p", false).await;
+    assert!(matches!(refused, Err(ScheduleError::NotConfirmed { jobs: 1, runs: 1, .. })), "{refused:?}");
+    assert!(server.catalog.pipeline("p").is_some());
+
+    server.remove_pipeline("p", true).await.expect("deleted");
+    assert!(status(&world.store, &run.id).await.is_final());
+    assert!(!world.folder.path().join("pipelines/p").exists() && server.catalog.pipeline("p").is_none());
+    assert_eq!(server.jobs(None).await.expect("read").len(), 1, "those of others stay");
+    assert!(matches!(server.remove_pipeline("p", true).await, Err(ScheduleError::NoPipeline(_))));
+
+    // One whose folder somebody else has removed is cleaned up after.
+    std::fs::remove_dir_all(world.folder.path().join("pipelines/q")).expect("removed");
+    server.catalog.refresh().await.expect("readable");
+    assert!(matches!(
+        server.remove_pipeline("q", false).await,
+        Err(ScheduleError::NotConfirmed { jobs: 1, runs: 0, .. })
+    ));
+    server.remove_pipeline("q", true).await.expect("deleted");
+    assert!(server.jobs(None).await.expect("read").is_empty());
+    let left: Vec<_> = std::fs::read_dir(world.folder.path().join("pipelines")).expect("readable").flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
+}

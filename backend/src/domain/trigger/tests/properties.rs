@@ -64,7 +64,7 @@ proptest! {
             last = due.0;
             let at = due.0 / 1000;
             let wall = clock.local(at).expect("a date");
-            let after_gap = clock.change(at - 1, at).filter(|change| change.is_gap());
+            let after_gap = clock.change(at - 1, at).filter(Change::is_gap);
             let named = cron.first_from(wall) == Some(wall);
             let made_up = !cron.is_elastic() && after_gap.and_then(|change| change.local_span())
                 .is_some_and(|(first, end)| cron.names_any(first, end));
