@@ -10,6 +10,7 @@ use tracing::error;
 
 use super::{serve, telemetry, validate};
 use crate::config::{self, Config, Sources};
+use crate::domain::schema::pipeline_schema;
 
 /// Runs Python pipelines from a git repository, each in a fresh, hardened container.
 #[derive(Debug, Parser)]
@@ -30,7 +31,12 @@ enum Command {
     Validate {
         /// Folder of a pipeline, or of pipelines.
         dir: PathBuf,
+        /// Print one JSON document instead.
+        #[arg(long)]
+        json: bool,
     },
+    /// Print a JSON Schema of pipeline.json, for editors.
+    Schema,
     /// Show the settings that hold and where each comes from; secrets are hidden.
     Config {
         /// Print an example of a .env instead, with every setting, its meaning and its default.
@@ -43,7 +49,8 @@ enum Command {
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match Cli::parse_from(arguments).command {
         None | Some(Command::Serve) => start(),
-        Some(Command::Validate { dir }) => check(&dir),
+        Some(Command::Validate { dir, json }) => check(&dir, json),
+        Some(Command::Schema) => print(&in_lines(&pipeline_schema())),
         Some(Command::Config { example: true }) => print(&config::example()),
         Some(Command::Config { example: false }) => match load() {
             Ok(config) => print(&config::table(&config.effective)),
@@ -72,15 +79,20 @@ fn start() -> ExitCode {
     }
 }
 
-fn check(dir: &std::path::Path) -> ExitCode {
+fn check(dir: &std::path::Path, json: bool) -> ExitCode {
     let findings = match validate::validate(dir) {
         Ok(findings) => findings,
         Err(error) => return fail(&format!("{} cannot be read: {error}", dir.display())),
     };
-    let printed = print(&findings.to_string());
-    let problems = findings.problems.len();
+    let printed = print(&if json { in_lines(&findings) } else { findings.to_string() });
+    let problems = findings.errors();
     eprintln!("{} looked at, {}", count(findings.pipelines, "pipeline"), count(problems, "problem"));
     if problems == 0 { printed } else { ExitCode::FAILURE }
+}
+
+fn in_lines(value: &impl serde::Serialize) -> String {
+    // Plain data cannot fail to be written.
+    serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
 }
 
 fn load() -> Result<Config, ExitCode> {

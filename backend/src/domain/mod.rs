@@ -6,6 +6,7 @@ pub mod error_line;
 pub mod outcome;
 pub mod pipeline;
 pub mod run;
+pub mod schema;
 pub mod script;
 pub mod size;
 pub mod trigger;

@@ -19,4 +19,5 @@ mod openapi;
 mod recovery;
 mod retries;
 mod shutdown;
+mod validation;
 mod viewers;
