@@ -5,6 +5,7 @@
 
 mod auth;
 mod environment;
+pub mod json;
 mod log;
 mod metrics;
 mod page;

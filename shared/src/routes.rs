@@ -24,6 +24,16 @@ pub const EVENTS: &str = "/api/events";
 pub const SYNC: &str = "/api/sync";
 /// `GET`: how fresh the code is.
 pub const SYNC_STATUS: &str = "/api/sync/status";
+/// `GET`: syncs of the past, newest first.
+pub const SYNC_HISTORY: &str = "/api/sync/history";
+/// `GET`: SSE, the log of the present or latest sync.
+pub const SYNC_LOG_STREAM: &str = "/api/sync/log/stream";
+/// `GET`, `PUT`, `DELETE`: where the code comes from.
+pub const SYNC_SETTINGS: &str = "/api/sync/settings";
+/// `POST`: try settings without saving them.
+pub const SYNC_TEST: &str = "/api/sync/test";
+/// `POST`: a push, told by GitHub or GitLab.
+pub const SYNC_WEBHOOK: &str = "/api/sync/webhook";
 /// `GET`, `POST`: secrets and parameters.
 pub const SECRETS: &str = "/api/secrets";
 /// `GET`: jobs.
@@ -148,6 +158,12 @@ pub fn run_metrics(id: &str) -> String {
 #[must_use]
 pub fn run_metrics_stream(id: &str) -> String {
     format!("{}/metrics/stream", run(id))
+}
+
+/// `GET`: the log of a sync of the past as text.
+#[must_use]
+pub fn sync_log(id: &str) -> String {
+    format!("{SYNC_HISTORY}/{}/log", segment(id))
 }
 
 /// `PUT`, `DELETE`: one secret or parameter.

@@ -12,6 +12,7 @@ mod runs;
 mod secrets;
 mod security;
 mod spa;
+mod sync;
 mod system;
 
 use std::path::PathBuf;
@@ -53,6 +54,8 @@ enum Tag {
     Runs,
     /// What runs are given.
     Secrets,
+    /// Where the code comes from.
+    Sync,
     /// The server itself.
     System,
 }
@@ -107,6 +110,7 @@ fn services(
         logs::LogsApi(api.clone()),
         files::FilesApi(api.clone()),
         secrets::SecretsApi(api.clone()),
+        sync::SyncApi(api.clone()),
         system::SystemApi(api.clone()),
         environments::EnvironmentsApi(api.clone()),
     );

@@ -239,8 +239,26 @@ impl From<CatalogError> for ApiError {
 
 impl From<SyncError> for ApiError {
     fn from(error: SyncError) -> Self {
+        let failure = error.failure();
         match error {
             SyncError::Catalog(error) => error.into(),
+            SyncError::Store(error) => error.into(),
+            SyncError::Settings(errors) => Self::unprocessable(failure.code, failure.message, errors),
+            SyncError::Branch(_) | SyncError::WebhookMalformed => Self::bad_request(failure.code, failure.message),
+            SyncError::WebhookRefused => {
+                Self::Unauthenticated(Json(problem(StatusCode::UNAUTHORIZED, failure.code, failure.message)))
+            }
+            SyncError::WebhookClosed => Self::not_found(failure.code, failure.message),
+            _ => match failure.code {
+                "repository_unreachable"
+                | "repository_too_slow"
+                | "github_app_failed"
+                | "disk_full"
+                | "shutting_down"
+                | "database_unavailable"
+                | "pipelines_unreadable" => Self::unavailable(failure.code, failure.message),
+                _ => Self::conflict(failure.code, failure.message),
+            },
         }
     }
 }

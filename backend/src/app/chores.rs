@@ -36,13 +36,7 @@ pub fn all(
             let sync = sync.clone();
             move || {
                 let sync = sync.clone();
-                async move {
-                    sync.run().await.map(|changes| {
-                        let (added, changed, removed) =
-                            (changes.added.len(), changes.changed.len(), changes.removed.len());
-                        format!("{added} added, {changed} changed, {removed} removed")
-                    })
-                }
+                async move { sync.tick().await }
             }
         }),
         Chore::new("docker", "Asks whether Docker answers.", seconds(5), {

@@ -43,6 +43,9 @@ enum Command {
         #[arg(long)]
         example: bool,
     },
+    /// What the server runs for itself: one job of git, told on stdin.
+    #[command(hide = true)]
+    GitHelper,
 }
 
 /// Does what the arguments say; ends the process only when they are wrong.
@@ -51,6 +54,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         None | Some(Command::Serve) => start(),
         Some(Command::Validate { dir, json }) => check(&dir, json),
         Some(Command::Schema) => print(&in_lines(&pipeline_schema())),
+        Some(Command::GitHelper) => match crate::git::helper() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&format!("the server does not listen: {error}")),
+        },
         Some(Command::Config { example: true }) => print(&config::example()),
         Some(Command::Config { example: false }) => match load() {
             Ok(config) => print(&config::table(&config.effective)),

@@ -7,10 +7,11 @@ use std::hash::{Hash, Hasher};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use fastflow_shared::PipelineProblem;
 
-use super::Pipeline;
+use super::{Pipeline, Root};
 use crate::domain::pipeline::{Dependencies, Settings, check_name, parse_settings};
 use crate::domain::script::{project_python, script_metadata};
 
@@ -27,18 +28,18 @@ const MAX_FILES: usize = 50_000;
 ///
 /// # Errors
 /// When `root` itself cannot be read. A folder below it that cannot be read becomes a pipeline with a problem.
-pub fn read_root(root: &Path) -> io::Result<Vec<Pipeline>> {
+pub fn read_root(root: &Arc<Root>) -> io::Result<Vec<Pipeline>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(root)? {
+    for entry in fs::read_dir(&root.folder)? {
         let entry = entry?;
         // A link could lead out of the repository, so only real folders count.
         if !entry.file_type()?.is_dir() || entry.file_name().as_encoded_bytes().starts_with(b".") {
             continue;
         }
         match read_folder(&entry.path()) {
-            Ok(Some(pipeline)) => found.push(pipeline),
+            Ok(Some(pipeline)) => found.push(root.own(pipeline)),
             Ok(None) => {}
-            Err(error) => found.push(unreadable(&entry.path(), &error)),
+            Err(error) => found.push(root.own(unreadable(&entry.path(), &error))),
         }
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
@@ -57,7 +58,15 @@ pub fn read_folder(folder: &Path) -> io::Result<Option<Pipeline>> {
     let (settings, problems) = read_settings(folder)?;
     let has_requirements = is_kind(&folder.join("requirements.txt"), fs::FileType::is_file)?;
     let fingerprint = fingerprint_of(folder)?;
-    Ok(Some(Pipeline { name, folder: folder.to_owned(), settings, problems, has_requirements, fingerprint }))
+    Ok(Some(Pipeline {
+        name,
+        folder: folder.to_owned(),
+        settings,
+        problems,
+        has_requirements,
+        fingerprint,
+        root: None,
+    }))
 }
 
 /// What a pipeline's folder says of itself, and what is wrong with that; also when it has no `main.py`.
@@ -222,6 +231,7 @@ fn unreadable(folder: &Path, error: &io::Error) -> Pipeline {
         problems: vec![problem(".", &format!("the folder cannot be read: {error}"))],
         has_requirements: false,
         fingerprint: 0,
+        root: None,
     }
 }
 
@@ -235,8 +245,12 @@ mod tests {
         fs::write(path, text).expect("file");
     }
 
+    fn read(root: &Path) -> Vec<Pipeline> {
+        read_root(&Arc::new(Root::plain(root.to_owned()))).expect("readable")
+    }
+
     fn names(root: &Path) -> Vec<String> {
-        read_root(root).expect("readable").into_iter().map(|p| p.name).collect()
+        read(root).into_iter().map(|p| p.name).collect()
     }
 
     #[test]
@@ -264,7 +278,7 @@ mod tests {
         write(root, "good/main.py", "");
         write(root, "broken/main.py", "");
         write(root, "broken/pipeline.json", "{\n  \"timeout\": ,\n}");
-        let found = read_root(root).expect("readable");
+        let found = read(root);
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].problems[0].line, Some(2));
         assert!(found[1].is_valid());
@@ -293,7 +307,7 @@ mod tests {
         write(root, "f/requirements.txt", "");
         write(root, "f/pyproject.toml", "[");
         let told = |p: &Pipeline| p.problems.iter().map(|p| (p.file.clone(), p.line)).collect::<Vec<_>>();
-        let found = read_root(root).expect("readable");
+        let found = read_root(&Arc::new(Root::plain(root.to_owned()))).expect("readable");
         let file = |name: &str, line| (name.to_owned(), line);
         assert_eq!(told(&found[0]), [file("main.py", Some(2))]);
         assert_eq!(told(&found[1]), [file("main.py", None)]);

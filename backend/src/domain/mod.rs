@@ -5,6 +5,7 @@ pub mod env;
 pub mod error_line;
 pub mod outcome;
 pub mod pipeline;
+pub mod repository;
 pub mod run;
 pub mod schema;
 pub mod script;

@@ -166,6 +166,13 @@ impl Driver {
             .map_err(|error| {
                 NotStarted::failed(ErrorType::Dependency, format!("What names the packages cannot be read: {error}."))
             })?;
+        if let Some(broken) = rooms.catalog.broken(&self.code_folder())
+            && !rooms.environments.is_ready(&inputs, image).await
+        {
+            // Found out when this code was synced: the same failure once more would only be later.
+            let crate::catalog::Broken { summary, output } = broken;
+            return Err(environment_failure(&EnvironmentError::Dependency { summary, output }));
+        }
         let mut patience = self.patience();
         let prepared = loop {
             let waits_for = if rooms.environments.is_building(&inputs, image) {

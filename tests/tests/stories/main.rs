@@ -19,5 +19,7 @@ mod openapi;
 mod recovery;
 mod retries;
 mod shutdown;
+mod sync;
 mod validation;
 mod viewers;
+mod web_budget;
