@@ -26,8 +26,8 @@ fn parity<T: ToJSON + ParseFromJSON + Serialize + DeserializeOwned>(samples: &[T
 
         let by_serde: T = serde_json::from_value(poem).unwrap_or_else(|e| panic!("serde cannot read {name}: {e}"));
         assert_eq!(serde_json::to_value(&by_serde).expect("serde writes it"), serde, "{name} read by serde");
-        let by_browser: T = fastflow_shared::json::from_str(&serde.to_string())
-            .unwrap_or_else(|e| panic!("the browser cannot read {name}: {e}"));
+        let by_browser: T =
+            json::from_str(&serde.to_string()).unwrap_or_else(|e| panic!("the browser cannot read {name}: {e}"));
         assert_eq!(serde_json::to_value(&by_browser).expect("serde writes it"), serde, "{name} read by the browser");
         let by_poem = read_by_poem::<T>(serde.clone()).unwrap_or_else(|e| panic!("poem cannot read {name}: {e}"));
         assert_eq!(serde_json::to_value(&by_poem).expect("serde writes it"), serde, "{name} read by poem-openapi");
@@ -105,6 +105,63 @@ fn storage() -> Storage {
         budget_bytes: None,
         environments: Some(3),
         environments_in_use: Some(2),
+    }
+}
+
+fn account() -> UserAccount {
+    UserAccount {
+        id: "u".to_owned(),
+        username: "ada".to_owned(),
+        role: Role::Operator,
+        disabled: true,
+        created_at: time(),
+        updated_at: time(),
+        last_login_at: None,
+    }
+}
+
+fn session() -> SessionInfo {
+    SessionInfo {
+        id: "s".to_owned(),
+        created_at: time(),
+        last_used_at: time(),
+        expires_at: time(),
+        ip: text("::1"),
+        user_agent: None,
+        current: true,
+    }
+}
+
+fn api_token() -> ApiToken {
+    ApiToken {
+        id: "t".to_owned(),
+        name: "deploy".to_owned(),
+        owner: "ada".to_owned(),
+        hint: "ff_abcde".to_owned(),
+        role: Role::Viewer,
+        created_at: time(),
+        expires_at: Some(time()),
+        last_used_at: None,
+        last_used_ip: text("10.0.0.1"),
+    }
+}
+
+fn audit_entry() -> AuditEntry {
+    AuditEntry {
+        id: "e".to_owned(),
+        time: time(),
+        actor: "ada".to_owned(),
+        actor_id: text("u"),
+        via: "session".to_owned(),
+        action: "run.start".to_owned(),
+        target: text("etl"),
+        result: AuditResult::Ok,
+        status: Some(201),
+        code: None,
+        ip: text("::1"),
+        user_agent: text("curl"),
+        request_id: None,
+        detail: pairs(),
     }
 }
 
@@ -476,6 +533,19 @@ fn every_type_is_the_same_json_for_the_server_and_the_browser() {
             expires_at: time(),
             user: user(),
         }]),
+        parity(&AuditResult::ALL),
+        parity(&[audit_entry()]),
+        parity(&[AuditPage { items: vec![audit_entry()], next_cursor: None }]),
+        parity(&[account()]),
+        parity(&[NewUser { username: "ada".to_owned(), role: Role::Admin, password: None }]),
+        parity(&[UserWithPassword { user: account(), password: text("p") }]),
+        parity(&[UserChange::default(), UserChange { role: Some(Role::Viewer), disabled: Some(true) }]),
+        parity(&[PasswordReset::default(), PasswordReset { password: text("p") }]),
+        parity(&[PasswordChange { current_password: "a".to_owned(), new_password: "b".to_owned() }]),
+        parity(&[session()]),
+        parity(&[api_token()]),
+        parity(&[NewApiToken { name: "deploy".to_owned(), role: Role::Viewer, expires_in_days: Some(30) }]),
+        parity(&[ApiTokenCreated { token: api_token(), secret: "ff_".to_owned() }]),
         parity(&[LogSource::Stdout, LogSource::Stderr]),
         parity(&[line()]),
         parity(&[LogLines { lines: vec![line()], next: 7 }]),
@@ -527,9 +597,6 @@ fn every_type_is_the_same_json_for_the_server_and_the_browser() {
         parity(&[NewVaultEntry { key: "A".to_owned(), value: "v".to_owned(), is_secret: false }]),
         parity(&[VaultChange { value: "v".to_owned(), is_secret: None }]),
         parity(&[sync_status()]),
-        parity(&[locked_package()]),
-        parity(&[environment()]),
-        parity(&[storage()]),
         parity(&[SyncChange::Unchanged, SyncChange::Added, SyncChange::Changed, SyncChange::Removed]),
         parity(&[synced()]),
         parity(&[StartSync::default(), StartSync { branch: text("b") }]),
@@ -543,6 +610,9 @@ fn every_type_is_the_same_json_for_the_server_and_the_browser() {
         parity(&[SyncSettingsChange::default(), sync_settings_change()]),
         parity(&[SyncTest { ok: false, code: text("c"), message: "m".to_owned(), commit: None }]),
         parity(&[WebhookAnswer { sync_started: true, message: "m".to_owned() }]),
+        parity(&[locked_package()]),
+        parity(&[environment()]),
+        parity(&[storage()]),
         parity(&[Health { status: "ok".to_owned(), version: "0.1.0".to_owned() }]),
         parity(&[check()]),
         parity(&[Readiness { ready: true, checks: vec![check()] }]),
@@ -583,6 +653,9 @@ fn the_names_in_the_database_are_those_in_json() {
     }
     for trigger in Trigger::ALL {
         assert_eq!((json!(trigger), Trigger::parse(trigger.as_str())), (json!(trigger.as_str()), Some(trigger)));
+    }
+    for result in AuditResult::ALL {
+        assert_eq!((json!(result), AuditResult::parse(result.as_str())), (json!(result.as_str()), Some(result)));
     }
     for role in Role::ALL {
         assert_eq!((json!(role), Role::parse(role.as_str())), (json!(role.as_str()), Some(role)));

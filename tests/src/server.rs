@@ -149,6 +149,28 @@ impl Server {
         command
     }
 
+    /// Runs the program's command line on the server's data, with `input` on its standard input. Returns what it printed, or
+    /// what it complained of.
+    ///
+    /// # Errors
+    /// When it ends with a failure.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn command_line(&self, arguments: &[&str], input: &str) -> Result<String, String> {
+        let mut command = Command::new(place::server_binary());
+        command.args(arguments).current_dir(&self.root).env_clear().env("DATA_DIR", self.data_dir());
+        if let Some(schema) = &self.schema {
+            command.env("DATABASE_URL", schema.url());
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().expect("the program starts");
+        std::io::Write::write_all(&mut process.stdin.take().expect("a pipe"), input.as_bytes()).expect("it reads");
+        let output = process.wait_with_output().expect("it ends");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+
     /// Its end, if it has ended.
     pub fn exited(&mut self) -> Option<ExitStatus> {
         self.process.as_mut()?.try_wait().expect("its state can be asked for")

@@ -40,6 +40,9 @@ pub enum ApiError {
     /// The request is understood, and some of its values are wrong.
     #[oai(status = 422, content_type = "application/problem+json")]
     Unprocessable(Json<Problem>),
+    /// The body is too large.
+    #[oai(status = 413, content_type = "application/problem+json")]
+    TooLarge(Json<Problem>),
     /// Too much at once.
     #[oai(status = 429, content_type = "application/problem+json")]
     TooMany(
@@ -65,6 +68,7 @@ pub enum ApiError {
 pub type ApiResult<T> = Result<T, ApiError>;
 
 fn problem(status: StatusCode, code: &str, detail: impl Into<String>) -> Problem {
+    super::gate::audit_code(code);
     Problem {
         status: status.as_u16(),
         code: code.to_owned(),
@@ -77,6 +81,26 @@ fn problem(status: StatusCode, code: &str, detail: impl Into<String>) -> Problem
 }
 
 impl ApiError {
+    /// The stable name of the error.
+    pub fn code(&self) -> Option<String> {
+        let (Self::BadRequest(Json(problem))
+        | Self::Unauthenticated(Json(problem))
+        | Self::Forbidden(Json(problem))
+        | Self::NotFound(Json(problem))
+        | Self::Conflict(Json(problem))
+        | Self::TooLarge(Json(problem))
+        | Self::Unprocessable(Json(problem))
+        | Self::TooMany(Json(problem), _)
+        | Self::Internal(Json(problem))
+        | Self::Unavailable(Json(problem), _)) = self;
+        Some(problem.code.clone())
+    }
+
+    /// 413.
+    pub fn too_large(detail: impl Into<String>) -> Self {
+        Self::TooLarge(Json(problem(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)))
+    }
+
     /// 400.
     pub fn bad_request(code: &str, detail: impl Into<String>) -> Self {
         Self::BadRequest(Json(problem(StatusCode::BAD_REQUEST, code, detail)))
@@ -321,8 +345,19 @@ impl From<AuthError> for ApiError {
             AuthError::TooManyAttempts { retry_after } => {
                 Self::too_many("too_many_attempts", text, i64::try_from(retry_after).unwrap_or(i64::MAX))
             }
+            AuthError::WrongPassword => Self::forbidden("wrong_password", text),
+            AuthError::Field { field, ref message } => {
+                let errors = vec![FieldProblem { field: field.to_owned(), message: message.clone() }];
+                Self::unprocessable("invalid_values", text, errors)
+            }
+            AuthError::UserExists(_) => Self::conflict("user_exists", text),
+            AuthError::UserNotFound(_) => Self::not_found("user_not_found", text),
+            AuthError::SessionNotFound(_) => Self::not_found("session_not_found", text),
+            AuthError::TokenNotFound(_) => Self::not_found("token_not_found", text),
+            AuthError::LastAdmin => Self::conflict("last_admin", text),
+            AuthError::TooManyTokens(_) => Self::conflict("too_many_tokens", text),
             AuthError::Store(error) => error.into(),
-            other => Self::internal(&other),
+            other @ (AuthError::FirstUser(_) | AuthError::Password(_)) => Self::internal(&other),
         }
     }
 }

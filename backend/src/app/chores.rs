@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use crate::audit::Audit;
 use crate::auth::Auth;
 use crate::catalog::Catalog;
 use crate::runs::Runs;
 use crate::schedule::Schedule;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::sync::Sync;
 use crate::upkeep::Chore;
 
@@ -14,6 +15,7 @@ use crate::upkeep::Chore;
 const CODE_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// All chores.
+#[expect(clippy::too_many_arguments, reason = "each is a room whose chores these are")]
 pub fn all(
     auth: &Auth,
     catalog: &Catalog,
@@ -22,6 +24,8 @@ pub fn all(
     sync: &Sync,
     schedule: &Schedule,
     uv_cache_max_bytes: Option<u64>,
+    audit: &Audit,
+    audit_kept: Option<Duration>,
 ) -> Vec<Chore> {
     let seconds = Duration::from_secs;
     vec![
@@ -60,6 +64,24 @@ pub fn all(
                 async move { auth.purge_expired().await.map(|purged| format!("{purged} sessions deleted")) }
             }
         }),
+        Chore::new(
+            "audit",
+            "Deletes entries of the audit log that are old enough (AUDIT_KEEP_DAYS).",
+            seconds(3600),
+            {
+                let audit = audit.clone();
+                move || {
+                    let audit = audit.clone();
+                    async move {
+                        let purged = match audit_kept {
+                            Some(kept) => audit.purge(kept).await?,
+                            None => 0,
+                        };
+                        Ok::<_, StoreError>(format!("{purged} entries deleted"))
+                    }
+                }
+            },
+        ),
         Chore::new("code", "Deletes code that no run has used for 30 days.", seconds(3600), {
             let catalog = catalog.clone();
             move || {

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing::error;
 
+use super::people::{self, UserCommand};
 use super::{serve, telemetry, validate};
 use crate::config::{self, Config, Sources};
 use crate::domain::schema::pipeline_schema;
@@ -37,6 +38,9 @@ enum Command {
     },
     /// Print a JSON Schema of pipeline.json, for editors.
     Schema,
+    /// Look after users, with the server running or not.
+    #[command(subcommand)]
+    User(UserCommand),
     /// Show the settings that hold and where each comes from; secrets are hidden.
     Config {
         /// Print an example of a .env instead, with every setting, its meaning and its default.
@@ -58,6 +62,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&format!("the server does not listen: {error}")),
         },
+        Some(Command::User(command)) => user(&command),
         Some(Command::Config { example: true }) => print(&config::example()),
         Some(Command::Config { example: false }) => match load() {
             Ok(config) => print(&config::table(&config.effective)),
@@ -83,6 +88,21 @@ fn start() -> ExitCode {
             error!("Fast-Flow cannot go on: {}", chain(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+fn user(command: &UserCommand) -> ExitCode {
+    let config = match load() {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("nothing can be done on this machine: {error}")),
+    };
+    match runtime.block_on(people::run(command, &config)) {
+        Ok(text) => print(&text),
+        Err(error) => fail(&chain(&error)),
     }
 }
 

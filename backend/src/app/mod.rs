@@ -2,6 +2,7 @@
 
 mod chores;
 pub mod cli;
+mod people;
 mod serve;
 mod telemetry;
 mod validate;

@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 
 use super::chores;
 use crate::api::{Api, Door};
+use crate::audit::{self, Audit};
 use crate::auth::{Auth, AuthError, FirstUser};
 use crate::catalog::{self, Catalog};
 use crate::config::{Config, InstanceError};
@@ -140,6 +141,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let instance = config.instance()?;
     let store = Store::open(&config.store_options()).await?;
     let auth = Auth::new(config.auth_options(), store.clone(), clock.clone())?;
+    let audit = Audit::new(store.clone(), clock.clone());
     let vault = Vault::new(store.clone(), keyring.clone(), clock.clone());
     let unreadable = vault.unreadable().await?;
     if !unreadable.is_empty() {
@@ -200,6 +202,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     .await?;
 
     let first_user = auth.ensure_admin().await?;
+    if let FirstUser::Created { username, .. } = &first_user {
+        audit.record(audit::Event::done("server", "server", "user.create", username)).await?;
+    }
     // The door is opened only when what ran before has its slots again; Docker being away delays that, not the server.
     match runs.recover().await {
         Ok(recovery) => info!("{recovery}"),
@@ -211,9 +216,20 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let repository = sync.settings().repository_url;
     let upkeep = Upkeep::new(
         clock.clone(),
-        chores::all(&auth, &catalog, &store, &runs, &sync, &schedule, config.worker.uv_cache_max_bytes),
+        chores::all(
+            &auth,
+            &catalog,
+            &store,
+            &runs,
+            &sync,
+            &schedule,
+            config.worker.uv_cache_max_bytes,
+            &audit,
+            config.access.audit_kept,
+        ),
     );
     let api = Api {
+        audit,
         auth,
         catalog,
         journal,
@@ -226,6 +242,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         clock,
         log_rate: config.runs.log_stream_rate,
         data_dir: config.data.data_dir.clone(),
+        trusted_proxies: config.server.trusted_proxies.clone().into(),
     };
 
     let door = Door::open(config.server.bind_address)

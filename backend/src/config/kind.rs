@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
-use crate::crypto::Keyring;
+use crate::crypto::{Cost, Keyring};
 use crate::domain::repository::{Address, check_branch, clean_subdir};
 use crate::domain::size::parse_bytes;
 
@@ -62,6 +63,10 @@ pub enum Kind {
     User,
     /// Names of Linux capabilities.
     Capabilities,
+    /// IP addresses and networks.
+    Networks,
+    /// The cost of a password hash.
+    HashCost,
     /// A name that can be part of a label and of a network's name.
     Name,
 }
@@ -77,6 +82,8 @@ pub(super) enum Value {
     Decimal(f64),
     List(Vec<String>),
     Pairs(Vec<(PathBuf, PathBuf)>),
+    Networks(Vec<IpNet>),
+    Cost(Cost),
 }
 
 impl Kind {
@@ -105,6 +112,11 @@ impl Kind {
             Self::Filter => "filters of the tracing crate, like info or warn,fastflow::sync=debug".to_owned(),
             Self::User => "a numeric uid:gid, not root, like 1000:1000".to_owned(),
             Self::Capabilities => "names like NET_BIND_SERVICE, separated by commas".to_owned(),
+            Self::Networks => "addresses and networks, like 127.0.0.1 or 10.0.0.0/8, separated by commas".to_owned(),
+            Self::HashCost => {
+                "m=MiB,t=passes, at least what OWASP recommends: m=46,t=1 or m=19,t=2 or m=12,t=3 or m=9,t=4 or m=7,t=5"
+                    .to_owned()
+            }
             Self::Name => "up to 40 letters, digits, dots, dashes and underscores".to_owned(),
         }
     }
@@ -158,6 +170,8 @@ impl Kind {
             Self::Filter => EnvFilter::try_new(text).is_ok().then(as_text),
             Self::User => is_user(text).then(as_text),
             Self::Capabilities => items(text).map(capability).collect::<Option<_>>().map(Value::List),
+            Self::Networks => items(text).map(network).collect::<Option<_>>().map(Value::Networks),
+            Self::HashCost => Cost::parse(text).map(Value::Cost),
             Self::Name => is_instance_name(text).then(as_text),
         }
     }
@@ -181,6 +195,12 @@ fn host_path(pair: &str) -> Option<(PathBuf, PathBuf)> {
     let (here, there) = pair.split_once('=')?;
     let both = [here, there].map(|path| Path::new(path.trim()));
     both.iter().all(|path| path.is_absolute()).then(|| (both[0].to_owned(), both[1].to_owned()))
+}
+
+/// An address alone is a network of one.
+fn network(text: &str) -> Option<IpNet> {
+    let address = || text.parse::<std::net::IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(address).map(|network: IpNet| network.trunc())
 }
 
 fn is_user(text: &str) -> bool {

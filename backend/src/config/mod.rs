@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use zeroize::Zeroizing;
 
 use fastflow_shared::{SyncAuth, SyncSettingsChange};
@@ -59,6 +60,8 @@ pub struct Config {
 pub struct Server {
     /// `BIND_ADDRESS`.
     pub bind_address: SocketAddr,
+    /// `TRUSTED_PROXIES`.
+    pub trusted_proxies: Vec<IpNet>,
     /// `RUST_LOG`, or what `LOG_LEVEL` means as such.
     pub log_filter: String,
     /// `LOG_FORMAT` is `json`.
@@ -128,6 +131,14 @@ pub struct Access {
     pub session_lifetime: Duration,
     /// `SESSION_IDLE_HOURS`.
     pub session_idle: Duration,
+    /// `PASSWORD_MIN_LENGTH`.
+    pub password_min_chars: usize,
+    /// `PASSWORD_HASHING`.
+    pub password_cost: crypto::Cost,
+    /// `API_TOKEN_MAX_DAYS`; `None` is no limit.
+    pub token_max_days: Option<u32>,
+    /// `AUDIT_KEEP_DAYS`; `None` is for ever.
+    pub audit_kept: Option<Duration>,
 }
 
 /// How runs behave.
@@ -224,6 +235,7 @@ impl Config {
         let config = Self {
             server: Server {
                 bind_address: v.address("BIND_ADDRESS"),
+                trusted_proxies: v.networks("TRUSTED_PROXIES"),
                 // Libraries speak up when something is wrong; what they do otherwise is noise to an operator.
                 log_filter: v.opt_text("RUST_LOG").unwrap_or_else(|| match level.as_str() {
                     "error" => "error".to_owned(),
@@ -261,6 +273,10 @@ impl Config {
                 admin_password: v.opt_text("ADMIN_PASSWORD").map(Zeroizing::new),
                 session_lifetime: v.hours("SESSION_HOURS"),
                 session_idle: v.hours("SESSION_IDLE_HOURS"),
+                password_min_chars: v.whole("PASSWORD_MIN_LENGTH"),
+                password_cost: v.opt_cost("PASSWORD_HASHING").unwrap_or_default(),
+                token_max_days: v.days("API_TOKEN_MAX_DAYS"),
+                audit_kept: v.days("AUDIT_KEEP_DAYS").map(|days| Duration::from_secs(u64::from(days) * 86_400)),
             },
             runs: Runs {
                 max_concurrent: v.whole("MAX_CONCURRENT_RUNS"),
@@ -315,14 +331,16 @@ impl Config {
     /// The options of the door.
     #[must_use]
     pub fn auth_options(&self) -> auth::Options {
-        let Access { admin_username, admin_password, session_lifetime, session_idle, encryption_key: _ } = &self.access;
+        let access = &self.access;
         auth::Options {
-            admin_username: admin_username.clone(),
-            admin_password: admin_password.clone(),
-            session_lifetime: *session_lifetime,
-            session_idle: *session_idle,
+            admin_username: access.admin_username.clone(),
+            admin_password: access.admin_password.clone(),
+            session_lifetime: access.session_lifetime,
+            session_idle: access.session_idle,
             limits: auth::Limits::default(),
-            cost: crypto::Cost::default(),
+            cost: access.password_cost,
+            password_min_chars: access.password_min_chars,
+            token_max_days: access.token_max_days,
         }
     }
 

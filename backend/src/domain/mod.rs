@@ -3,7 +3,10 @@
 pub mod clock;
 pub mod env;
 pub mod error_line;
+pub mod forwarded;
+pub mod origin;
 pub mod outcome;
+pub mod password;
 pub mod pipeline;
 pub mod repository;
 pub mod run;

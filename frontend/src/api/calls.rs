@@ -1,12 +1,14 @@
 //! The calls, one function each.
 
 use fastflow_shared::{
-    Chore, Job, Login, LoginAnswer, MetricsBatch, NewVaultEntry, Overview, Pipeline, PipelineStats, PipelineSwitch,
-    Readiness, Run, RunHealth, RunPage, StartRun, SyncStatus, User, VaultChange, VaultEntry, routes,
+    ApiToken, ApiTokenCreated, AuditPage, Chore, Job, Login, LoginAnswer, MetricsBatch, NewApiToken, NewUser,
+    NewVaultEntry, Overview, PasswordChange, PasswordReset, Pipeline, PipelineStats, PipelineSwitch, Readiness, Run,
+    RunHealth, RunPage, SessionInfo, StartRun, SyncStatus, User, UserAccount, UserChange, UserWithPassword,
+    VaultChange, VaultEntry, routes,
 };
 use gloo_net::http::Method;
 
-use super::client::{Answer, Ask, dismiss, get, get_even, order, write};
+use super::client::{Answer, Ask, deliver, dismiss, get, get_even, order, write};
 use crate::logic::query::{RunFilter, url};
 
 /// Rows of one page of runs.
@@ -147,4 +149,82 @@ pub fn chores() -> Ask<Vec<Chore>> {
 /// Whether the server can work; its 503 is an answer as well.
 pub fn readiness() -> Ask<Readiness> {
     get_even(routes::READY, 503)
+}
+
+/// Changes one's own password.
+pub async fn change_password(change: PasswordChange) -> Answer<()> {
+    deliver(Method::POST, routes::PASSWORD, &change).await
+}
+
+/// One's own sessions.
+pub fn sessions() -> Ask<Vec<SessionInfo>> {
+    get(routes::SESSIONS)
+}
+
+/// Ends one of them.
+pub async fn end_session(id: String) -> Answer<()> {
+    dismiss(Method::DELETE, &routes::session(&id)).await
+}
+
+/// Ends all of them but this one.
+pub async fn end_other_sessions() -> Answer<()> {
+    dismiss(Method::DELETE, routes::SESSIONS).await
+}
+
+/// One's own API tokens.
+pub fn tokens() -> Ask<Vec<ApiToken>> {
+    get(routes::TOKENS)
+}
+
+/// Makes an API token.
+pub fn add_token(new: NewApiToken) -> Ask<ApiTokenCreated> {
+    write(Method::POST, routes::TOKENS, &new)
+}
+
+/// Deletes an API token.
+pub async fn delete_token(id: String) -> Answer<()> {
+    dismiss(Method::DELETE, &routes::token(&id)).await
+}
+
+/// All users.
+pub fn users() -> Ask<Vec<UserAccount>> {
+    get(routes::USERS)
+}
+
+/// Creates a user.
+pub fn add_user(new: NewUser) -> Ask<UserWithPassword> {
+    write(Method::POST, routes::USERS, &new)
+}
+
+/// Changes role or lock of a user.
+pub async fn change_user(id: String, change: UserChange) -> Answer<()> {
+    deliver(Method::PATCH, &routes::user(&id), &change).await
+}
+
+/// Deletes a user.
+pub async fn delete_user(id: String) -> Answer<()> {
+    dismiss(Method::DELETE, &routes::user(&id)).await
+}
+
+/// Gives a user a password that is made up.
+pub fn reset_password(id: String) -> Ask<UserWithPassword> {
+    write(Method::POST, &routes::user_password(&id), &PasswordReset::default())
+}
+
+/// A page of the audit log.
+pub fn audit(pairs: Vec<(&'static str, String)>, cursor: String) -> Ask<AuditPage> {
+    let mut pairs = audit_times(pairs);
+    pairs.push(("cursor", cursor));
+    get(&url(routes::AUDIT, &pairs))
+}
+
+/// Days as they are chosen, as times for the server: a whole day of this browser's, its end included.
+#[must_use]
+pub fn audit_times(mut pairs: Vec<(&'static str, String)>) -> Vec<(&'static str, String)> {
+    for (key, value) in pairs.iter_mut().filter(|(key, value)| ["from", "to"].contains(key) && !value.is_empty()) {
+        let begin = js_sys::Date::new(&format!("{value}T00:00:00").into());
+        begin.set_date(begin.get_date() + u32::from(*key == "to"));
+        *value = begin.to_iso_string().into();
+    }
+    pairs
 }

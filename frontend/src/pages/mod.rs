@@ -1,5 +1,7 @@
 //! The pages, and the frame around them.
 
+mod account;
+mod audit;
 mod dash_now;
 mod dashboard;
 mod jobs;
@@ -19,9 +21,12 @@ mod runs;
 mod shell;
 mod start;
 mod system;
+mod users;
 mod vault;
 mod vault_form;
 
+pub use account::Account;
+pub use audit::Audit;
 pub use dashboard::Dashboard;
 pub use jobs::Jobs;
 pub use login::LoginPage;
@@ -32,4 +37,5 @@ pub use run_log::RunLogPage;
 pub use runs::Runs;
 pub use shell::Shell;
 pub use system::System;
+pub use users::Users;
 pub use vault::VaultPage;

@@ -71,6 +71,8 @@ async fn opening_makes_every_table() {
             "SELECT COUNT(*) FROM runs",
             "SELECT COUNT(*) FROM users",
             "SELECT COUNT(*) FROM sessions",
+            "SELECT COUNT(*) FROM api_tokens",
+            "SELECT COUNT(*) FROM audit",
             "SELECT COUNT(*) FROM vault",
             "SELECT COUNT(*) FROM environments",
             "SELECT COUNT(*) FROM scheduled_jobs",
