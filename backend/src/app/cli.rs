@@ -11,6 +11,7 @@ use tracing::error;
 use super::people::{self, UserCommand};
 use super::{rotate, serve, telemetry, validate};
 use crate::config::{self, Config, Sources};
+use crate::domain::schema::pipeline_schema;
 
 /// Runs Python pipelines from a git repository, each in a fresh, hardened container.
 #[derive(Debug, Parser)]
@@ -31,12 +32,17 @@ enum Command {
     Validate {
         /// Folder of a pipeline, or of pipelines.
         dir: PathBuf,
+        /// Print one JSON document instead.
+        #[arg(long)]
+        json: bool,
     },
     /// Encrypt everything anew with the first key of ENCRYPTION_KEY, so that the others can be removed.
     ///
     /// Put the new key before the old one, separated by a comma, restart the server, call this, and then remove the old key.
     /// It may be broken off and called again. Values in encrypted_env of a pipeline.json are not touched.
     RotateKey,
+    /// Print a JSON Schema of pipeline.json, for editors.
+    Schema,
     /// Look after users, with the server running or not.
     #[command(subcommand)]
     User(UserCommand),
@@ -55,11 +61,12 @@ enum Command {
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match Cli::parse_from(arguments).command {
         None | Some(Command::Serve) => start(),
+        Some(Command::Validate { dir, json }) => check(&dir, json),
+        Some(Command::Schema) => print(&in_lines(&pipeline_schema())),
         Some(Command::GitHelper) => match crate::git::helper() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&format!("the server does not listen: {error}")),
         },
-        Some(Command::Validate { dir }) => check(&dir),
         Some(Command::RotateKey) => rotate_key(),
         Some(Command::User(command)) => user(&command),
         Some(Command::Config { example: true }) => print(&config::example()),
@@ -123,15 +130,20 @@ fn user(command: &UserCommand) -> ExitCode {
     }
 }
 
-fn check(dir: &std::path::Path) -> ExitCode {
+fn check(dir: &std::path::Path, json: bool) -> ExitCode {
     let findings = match validate::validate(dir) {
         Ok(findings) => findings,
         Err(error) => return fail(&format!("{} cannot be read: {error}", dir.display())),
     };
-    let printed = print(&findings.to_string());
-    let problems = findings.problems.len();
+    let printed = print(&if json { in_lines(&findings) } else { findings.to_string() });
+    let problems = findings.errors();
     eprintln!("{} looked at, {}", count(findings.pipelines, "pipeline"), count(problems, "problem"));
     if problems == 0 { printed } else { ExitCode::FAILURE }
+}
+
+fn in_lines(value: &impl serde::Serialize) -> String {
+    // Plain data cannot fail to be written.
+    serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
 }
 
 fn load() -> Result<Config, ExitCode> {

@@ -23,7 +23,7 @@ use crate::store::{SeenPipeline, Store, StoreError};
 
 pub use code::copy_into;
 pub use root::Root;
-pub use scan::read_folder;
+pub use scan::{looks_like_one, read_folder, read_settings};
 
 /// Where the pipelines lie.
 #[derive(Debug, Clone)]

@@ -54,6 +54,26 @@ pub fn read_folder(folder: &Path) -> io::Result<Option<Pipeline>> {
     if !is_kind(folder, fs::FileType::is_dir)? || !is_kind(&folder.join("main.py"), fs::FileType::is_file)? {
         return Ok(None);
     }
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let (settings, problems) = read_settings(folder)?;
+    let has_requirements = is_kind(&folder.join("requirements.txt"), fs::FileType::is_file)?;
+    let fingerprint = fingerprint_of(folder)?;
+    Ok(Some(Pipeline {
+        name,
+        folder: folder.to_owned(),
+        settings,
+        problems,
+        has_requirements,
+        fingerprint,
+        root: None,
+    }))
+}
+
+/// What a pipeline's folder says of itself, and what is wrong with that; also when it has no `main.py`.
+///
+/// # Errors
+/// When the folder exists and cannot be read.
+pub fn read_settings(folder: &Path) -> io::Result<(Settings, Vec<PipelineProblem>)> {
     let raw_name = folder.file_name().unwrap_or_default();
     let name = raw_name.to_string_lossy().into_owned();
     let mut problems = Vec::new();
@@ -74,17 +94,15 @@ pub fn read_folder(folder: &Path) -> io::Result<Option<Pipeline>> {
         }
     };
     problems.extend(dependency_problems(folder, settings.dependencies)?);
-    let has_requirements = is_kind(&folder.join("requirements.txt"), fs::FileType::is_file)?;
-    let fingerprint = fingerprint_of(folder)?;
-    Ok(Some(Pipeline {
-        name,
-        folder: folder.to_owned(),
-        settings,
-        problems,
-        has_requirements,
-        fingerprint,
-        root: None,
-    }))
+    Ok((settings, problems))
+}
+
+/// Whether a folder looks like a pipeline: it has a `main.py`, or settings for one.
+#[must_use]
+pub fn looks_like_one(folder: &Path) -> bool {
+    let own = folder.file_name().map(|name| format!("{}.json", name.to_string_lossy()));
+    let names = ["main.py".to_owned(), "pipeline.json".to_owned()].into_iter().chain(own);
+    names.into_iter().any(|name| fs::symlink_metadata(folder.join(name)).is_ok())
 }
 
 /// The settings file that counts, with its text or what is wrong with it.
@@ -130,6 +148,8 @@ fn dependency_problems(folder: &Path, named: Option<Dependencies>) -> io::Result
         }
         Some(Dependencies::Requirements) => {}
         None if is_file("requirements.txt")? => {}
+        // That it is missing is told elsewhere.
+        None | Some(Dependencies::Script) if !is_file("main.py")? => {}
         None | Some(Dependencies::Script) => {
             let text = String::from_utf8_lossy(&start_of(&folder.join("main.py"))?).into_owned();
             match script_metadata("main.py", &text) {

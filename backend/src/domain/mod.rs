@@ -15,6 +15,7 @@ pub mod pipeline;
 pub mod repository;
 pub mod run;
 pub mod schedules;
+pub mod schema;
 pub mod script;
 pub mod simulate;
 pub mod size;

@@ -465,7 +465,10 @@ pub(super) fn cores(value: &Value) -> Option<f64> {
 }
 
 pub(super) fn whole(value: &Value, minimum: i64) -> Option<i64> {
-    value.as_i64().filter(|number| (minimum..=i64::from(u32::MAX)).contains(number))
+    // 60.0 is a whole number, in JSON as in a schema.
+    #[expect(clippy::cast_possible_truncation, reason = "checked to be whole, and out of range it saturates")]
+    let whole = || value.as_f64().filter(|number| number.fract() == 0.0).map(|number| number as i64);
+    value.as_i64().or_else(whole).filter(|number| (minimum..=i64::from(u32::MAX)).contains(number))
 }
 
 pub(super) fn shorten(value: &Value) -> String {

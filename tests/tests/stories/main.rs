@@ -26,5 +26,6 @@ mod schedules;
 mod secrets;
 mod shutdown;
 mod sync;
+mod validation;
 mod viewers;
 mod web_budget;
