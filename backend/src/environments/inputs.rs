@@ -57,10 +57,9 @@ impl Inputs {
         let requirements = folder.join(REQUIREMENTS).is_file();
         match settings.dependencies {
             Some(Dependencies::UvLock) => inputs.read_project()?,
-            Some(Dependencies::Script) => inputs.read_script()?,
             Some(Dependencies::Requirements) => inputs.read_requirements()?,
             None if requirements => inputs.read_requirements()?,
-            None => inputs.read_script()?,
+            Some(Dependencies::Script) | None => inputs.read_script()?,
         }
         Ok(inputs)
     }

@@ -130,7 +130,7 @@ impl Environments {
         candidates.extend(survey.orphans.iter().map(|(path, time)| (*time, Candidate::Package(path.clone()))));
         candidates.extend(spares.into_iter().map(|spare| (spare.last_used, Candidate::Spare(spare.path))));
         // The oldest last, to be taken off the end.
-        candidates.sort_by(|a, b| b.0.cmp(&a.0));
+        candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.0));
 
         let mut pruned = Pruned { before: survey.bytes, after: survey.bytes, budget, ..Pruned::default() };
         let mut linked = survey.linked;
