@@ -37,6 +37,8 @@ pub enum Route {
     Vault,
     /// Schedules.
     Jobs,
+    /// Where the code comes from.
+    Sync,
     /// The server itself.
     System,
     /// Anything else.
@@ -56,6 +58,7 @@ impl Routable for Route {
             ["pipelines", name] => Self::Pipeline { name: decode(name) },
             ["secrets"] => Self::Vault,
             ["schedules"] => Self::Jobs,
+            ["sync"] => Self::Sync,
             ["system"] => Self::System,
             _ => Self::Lost,
         })
@@ -71,6 +74,7 @@ impl Routable for Route {
             Self::Pipeline { name } => format!("/pipelines/{}", segment(name)),
             Self::Vault => "/secrets".to_owned(),
             Self::Jobs => "/schedules".to_owned(),
+            Self::Sync => "/sync".to_owned(),
             Self::System => "/system".to_owned(),
             Self::Lost => "/404".to_owned(),
         }
@@ -105,6 +109,7 @@ mod tests {
             Route::Pipeline { name },
             Route::Vault,
             Route::Jobs,
+            Route::Sync,
             Route::System,
             Route::Lost,
         ];

@@ -215,6 +215,7 @@ pub const TEXTS: Texts = Texts {
     pipeline: super::de_run::PIPELINE,
     vault: super::de_more::VAULT,
     jobs: super::de_more::JOBS,
+    code: super::de_more::CODE,
     system: super::de_more::SYSTEM,
     palette: super::de_more::PALETTE,
     lost: super::de_more::LOST,

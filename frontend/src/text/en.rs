@@ -213,6 +213,7 @@ pub const TEXTS: Texts = Texts {
     pipeline: super::en_run::PIPELINE,
     vault: super::en_more::VAULT,
     jobs: super::en_more::JOBS,
+    code: super::en_more::CODE,
     system: super::en_more::SYSTEM,
     palette: super::en_more::PALETTE,
     lost: super::en_more::LOST,

@@ -30,6 +30,7 @@ pub struct Texts {
     pub pipeline: PipelineTexts,
     pub vault: Vault,
     pub jobs: Jobs,
+    pub code: Code,
     pub system: System,
     pub palette: Palette,
     pub lost: Lost,
@@ -117,6 +118,13 @@ tables! {
     }
     /// Schedules.
     Jobs { title, lead, empty, empty_hint, pipeline, when, next, last, source, state, on, off, every, from_repository, from_api }
+    /// Where the code comes from.
+    Code {
+        title, lead, now, settings, log, added, changed, removed, unchanged, broken, repository, by, none, auth_none, auth_token,
+        auth_app, auth_ssh, auth, interval, subdir, username, ssh_key, known_hosts, app_id, installation, api_url, app_key,
+        webhook, webhook_hint, stored, test, saved, subdir_hint, interval_hint, url_hint;
+        fn distance(i32, i32)
+    }
     /// The server itself.
     System {
         title, ready, not_ready, chores, chore, every, last, took, result, next, version, docker, slots, queue, never, code, source,

@@ -19,4 +19,6 @@ mod recovery;
 mod retries;
 mod shutdown;
 mod sync;
+mod sync_hostile;
+mod sync_settings;
 mod viewers;
