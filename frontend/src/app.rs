@@ -1,7 +1,6 @@
 //! The application: providers from the outside in, and which address shows which page.
 
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use crate::pages;
 use crate::providers::dialogs::DialogProvider;
@@ -10,6 +9,7 @@ use crate::providers::session::{Session, SessionProvider, ToLogin, use_session};
 use crate::providers::settings::SettingsProvider;
 use crate::providers::toasts::ToastProvider;
 use crate::route::Route;
+use crate::router::{Router, use_route};
 
 /// Everything.
 #[component]
@@ -18,24 +18,25 @@ pub fn App() -> Html {
         // Outermost: even the page before the login speaks a language and has a theme.
         <SettingsProvider>
             // The router before the messages, for a message may link to a page.
-            <BrowserRouter>
+            <Router>
                 // Messages before the session: signing in can fail, too.
                 <ToastProvider>
                     // The session before everything that asks the server for data.
                     <SessionProvider>
                         // Questions last: what they do may need all of the above.
                         <DialogProvider>
-                            <Switch<Route> render={page} />
+                            <Page />
                         </DialogProvider>
                     </SessionProvider>
                 </ToastProvider>
-            </BrowserRouter>
+            </Router>
         </SettingsProvider>
     }
 }
 
-fn page(route: Route) -> Html {
-    match route {
+#[component]
+fn Page() -> Html {
+    match use_route() {
         Route::Login => html! { <pages::LoginPage /> },
         route => html! { <Inside {route} /> },
     }

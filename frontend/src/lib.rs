@@ -11,6 +11,7 @@ mod logic;
 mod pages;
 mod providers;
 mod route;
+mod router;
 mod text;
 mod ui;
 

@@ -1,11 +1,8 @@
 //! Every address of the application.
 //!
-//! Written by hand and not derived: a dozen addresses need no pattern matcher, and it weighed ten kilobytes compressed.
-
-use std::collections::HashMap;
+//! Written by hand: a dozen addresses need no pattern matcher.
 
 use fastflow_shared::routes::segment;
-use yew_router::prelude::*;
 
 use crate::logic::query::decode;
 
@@ -45,10 +42,12 @@ pub enum Route {
     Lost,
 }
 
-impl Routable for Route {
-    fn recognize(path: &str) -> Option<Self> {
+impl Route {
+    /// The page at a path.
+    #[must_use]
+    pub fn recognize(path: &str) -> Self {
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-        Some(match parts[..] {
+        match parts[..] {
             // There is no page of all pipelines but the first one.
             [] | ["pipelines"] => Self::Dashboard,
             ["login"] => Self::Login,
@@ -61,10 +60,19 @@ impl Routable for Route {
             ["sync"] => Self::Sync,
             ["system"] => Self::System,
             _ => Self::Lost,
-        })
+        }
     }
 
-    fn to_path(&self) -> String {
+    /// Its path and a query, which may be empty.
+    #[must_use]
+    pub fn url(&self, query: &str) -> String {
+        let path = self.to_path();
+        if query.is_empty() { path } else { format!("{path}?{query}") }
+    }
+
+    /// Its path.
+    #[must_use]
+    pub fn to_path(&self) -> String {
         match self {
             Self::Dashboard => "/".to_owned(),
             Self::Login => "/login".to_owned(),
@@ -78,18 +86,6 @@ impl Routable for Route {
             Self::System => "/system".to_owned(),
             Self::Lost => "/404".to_owned(),
         }
-    }
-
-    fn from_path(path: &str, _: &HashMap<&str, &str>) -> Option<Self> {
-        Self::recognize(path)
-    }
-
-    fn routes() -> Vec<&'static str> {
-        Vec::new()
-    }
-
-    fn not_found_route() -> Option<Self> {
-        Some(Self::Lost)
     }
 }
 
@@ -114,10 +110,10 @@ mod tests {
             Route::Lost,
         ];
         for page in pages {
-            assert_eq!(Route::recognize(&page.to_path()), Some(page));
+            assert_eq!(Route::recognize(&page.to_path()), page);
         }
-        assert_eq!(Route::recognize("/runs/"), Some(Route::Runs));
-        assert_eq!(Route::recognize("/pipelines"), Some(Route::Dashboard));
-        assert_eq!(Route::recognize("/runs/1/nope"), Some(Route::Lost));
+        assert_eq!(Route::recognize("/runs/"), Route::Runs);
+        assert_eq!(Route::recognize("/pipelines"), Route::Dashboard);
+        assert_eq!(Route::recognize("/runs/1/nope"), Route::Lost);
     }
 }

@@ -7,7 +7,7 @@ use fastflow_shared::{
 use gloo_net::http::Method;
 use serde_json::{Map, Value};
 
-use super::client::{Answer, dismiss, get, get_even, order, write};
+use super::client::{Answer, Ask, dismiss, get, get_even, order, write};
 use crate::logic::query::{RunFilter, url};
 
 /// Rows of one page of runs.
@@ -27,76 +27,76 @@ pub async fn logout() -> Answer<()> {
 }
 
 /// Who is signed in.
-pub async fn me() -> Answer<User> {
-    get(routes::ME).await
+pub fn me() -> Ask<User> {
+    get(routes::ME)
 }
 
 /// Numbers of the server.
-pub async fn overview() -> Answer<Overview> {
-    get(routes::OVERVIEW).await
+pub fn overview() -> Ask<Overview> {
+    get(routes::OVERVIEW)
 }
 
 /// All pipelines.
-pub async fn pipelines() -> Answer<Vec<Pipeline>> {
-    get(routes::PIPELINES).await
+pub fn pipelines() -> Ask<Vec<Pipeline>> {
+    get(routes::PIPELINES)
 }
 
 /// One pipeline.
-pub async fn pipeline(name: String) -> Answer<Pipeline> {
-    get(&routes::pipeline(&name)).await
+pub fn pipeline(name: String) -> Ask<Pipeline> {
+    get(&routes::pipeline(&name))
 }
 
 /// Switches a pipeline on or off.
-pub async fn switch_pipeline(name: String, enabled: bool) -> Answer<Pipeline> {
-    write(Method::PATCH, &routes::pipeline(&name), &PipelineSwitch { enabled }).await
+pub fn switch_pipeline(name: String, enabled: bool) -> Ask<Pipeline> {
+    write(Method::PATCH, &routes::pipeline(&name), &PipelineSwitch { enabled })
 }
 
 /// Sets a pipeline's counters to zero.
-pub async fn reset_stats(name: String) -> Answer<PipelineStats> {
-    order(Method::POST, &routes::pipeline_stats_reset(&name)).await
+pub fn reset_stats(name: String) -> Ask<PipelineStats> {
+    order(Method::POST, &routes::pipeline_stats_reset(&name))
 }
 
 /// Starts a pipeline.
-pub async fn start_run(name: String, start: StartRun) -> Answer<Run> {
-    write(Method::POST, &routes::pipeline_run(&name), &start).await
+pub fn start_run(name: String, start: StartRun) -> Ask<Run> {
+    write(Method::POST, &routes::pipeline_run(&name), &start)
 }
 
 /// A page of runs.
-pub async fn runs(filter: RunFilter, cursor: Option<String>, limit: usize) -> Answer<RunPage> {
+pub fn runs(filter: RunFilter, cursor: Option<String>, limit: usize) -> Ask<RunPage> {
     let mut pairs = filter.pairs();
     pairs.push(("cursor", cursor.unwrap_or_default()));
     pairs.push(("limit", limit.to_string()));
-    get(&url(routes::RUNS, &pairs)).await
+    get(&url(routes::RUNS, &pairs))
 }
 
 /// One run.
-pub async fn run(id: String) -> Answer<Run> {
-    get(&routes::run(&id)).await
+pub fn run(id: String) -> Ask<Run> {
+    get(&routes::run(&id))
 }
 
 /// What the watchdog knows of a run.
-pub async fn run_health(id: String) -> Answer<RunHealth> {
-    get(&routes::run_health(&id)).await
+pub fn run_health(id: String) -> Ask<RunHealth> {
+    get(&routes::run_health(&id))
 }
 
 /// Cancels a run.
-pub async fn cancel_run(id: String) -> Answer<Run> {
-    order(Method::POST, &routes::run_cancel(&id)).await
+pub fn cancel_run(id: String) -> Ask<Run> {
+    order(Method::POST, &routes::run_cancel(&id))
 }
 
 /// Starts the same again.
-pub async fn run_again(id: String) -> Answer<Run> {
-    order(Method::POST, &routes::run_again(&id)).await
+pub fn run_again(id: String) -> Ask<Run> {
+    order(Method::POST, &routes::run_again(&id))
 }
 
 /// One more attempt.
-pub async fn retry_run(id: String) -> Answer<Run> {
-    order(Method::POST, &routes::run_retry(&id)).await
+pub fn retry_run(id: String) -> Ask<Run> {
+    order(Method::POST, &routes::run_retry(&id))
 }
 
 /// CPU and memory of a run, thinned out for a chart.
-pub async fn metrics(id: String) -> Answer<MetricsBatch> {
-    get(&url(&routes::run_metrics(&id), &[("points", POINTS.to_string())])).await
+pub fn metrics(id: String) -> Ask<MetricsBatch> {
+    get(&url(&routes::run_metrics(&id), &[("points", POINTS.to_string())]))
 }
 
 /// Where to download a run's log.
@@ -106,8 +106,8 @@ pub fn log_download(id: &str, timestamps: bool) -> String {
 }
 
 /// Looks at the code again.
-pub async fn sync() -> Answer<SyncStatus> {
-    order(Method::POST, routes::SYNC).await
+pub fn sync() -> Ask<SyncStatus> {
+    order(Method::POST, routes::SYNC)
 }
 
 /// Begins to sync, or joins; the log tells the rest.
@@ -127,23 +127,23 @@ pub async fn sync_change((settings, save): (Map<String, Value>, bool)) -> Answer
 }
 
 /// How fresh the code is.
-pub async fn sync_status() -> Answer<SyncStatus> {
-    get(routes::SYNC_STATUS).await
+pub fn sync_status() -> Ask<SyncStatus> {
+    get(routes::SYNC_STATUS)
 }
 
 /// Secrets and parameters.
-pub async fn vault() -> Answer<Vec<VaultEntry>> {
-    get(routes::SECRETS).await
+pub fn vault() -> Ask<Vec<VaultEntry>> {
+    get(routes::SECRETS)
 }
 
 /// Adds a secret or a parameter.
-pub async fn add_entry(entry: NewVaultEntry) -> Answer<VaultEntry> {
-    write(Method::POST, routes::SECRETS, &entry).await
+pub fn add_entry(entry: NewVaultEntry) -> Ask<VaultEntry> {
+    write(Method::POST, routes::SECRETS, &entry)
 }
 
 /// Changes a secret or a parameter.
-pub async fn change_entry(key: String, change: VaultChange) -> Answer<VaultEntry> {
-    write(Method::PUT, &routes::secret(&key), &change).await
+pub fn change_entry(key: String, change: VaultChange) -> Ask<VaultEntry> {
+    write(Method::PUT, &routes::secret(&key), &change)
 }
 
 /// Deletes a secret or a parameter.
@@ -152,16 +152,16 @@ pub async fn delete_entry(key: String) -> Answer<()> {
 }
 
 /// Schedules.
-pub async fn jobs() -> Answer<Vec<Job>> {
-    get(routes::JOBS).await
+pub fn jobs() -> Ask<Vec<Job>> {
+    get(routes::JOBS)
 }
 
 /// Periodic chores.
-pub async fn chores() -> Answer<Vec<Chore>> {
-    get(routes::CHORES).await
+pub fn chores() -> Ask<Vec<Chore>> {
+    get(routes::CHORES)
 }
 
 /// Whether the server can work; its 503 is an answer as well.
-pub async fn readiness() -> Answer<Readiness> {
-    get_even(routes::READY, 503).await
+pub fn readiness() -> Ask<Readiness> {
+    get_even(routes::READY, 503)
 }

@@ -1,8 +1,15 @@
 //! One request: headers, status, body, and every failure as a [`Fault`].
+//!
+//! What goes over the wire is the same for every document, so that code exists once: an [`Ask`] knows its type only
+//! when the answer is here.
 
 use std::cell::RefCell;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use fastflow_shared::CSRF_HEADER;
+use fastflow_shared::{CSRF_HEADER, json};
 use gloo_net::http::{Method, Request, RequestBuilder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,24 +30,41 @@ pub fn on_signed_out(callback: Callback<()>) {
 /// What the answer of a call is.
 pub type Answer<T> = Result<T, Fault>;
 
+/// Status and body of an answer on its way.
+type Body = Pin<Box<dyn Future<Output = Answer<(u16, String)>>>>;
+
+/// A call whose answer is a `T`.
+pub struct Ask<T>(Body, PhantomData<T>);
+
+impl<T: DeserializeOwned + Unpin> Future for Ask<T> {
+    type Output = Answer<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer<T>> {
+        self.0.as_mut().poll(context).map(|answer| {
+            let (status, body) = answer?;
+            json::from_str(&body).map_err(|unfit| Fault::unreadable(status, unfit.0.to_owned()))
+        })
+    }
+}
+
 /// `GET`.
-pub async fn get<T: DeserializeOwned>(url: &str) -> Answer<T> {
-    decode(&answered(Request::get(url).build(), None).await?)
+pub fn get<T>(url: &str) -> Ask<T> {
+    Ask(sent(Request::get(url).build(), None), PhantomData)
 }
 
 /// `GET` of a document that is complete with this other status, too.
-pub async fn get_even<T: DeserializeOwned>(url: &str, status: u16) -> Answer<T> {
-    decode(&answered(Request::get(url).build(), Some(status)).await?)
+pub fn get_even<T>(url: &str, status: u16) -> Ask<T> {
+    Ask(sent(Request::get(url).build(), Some(status)), PhantomData)
 }
 
 /// A write with a body that answers with a document.
-pub async fn write<B: Serialize, T: DeserializeOwned>(method: Method, url: &str, body: &B) -> Answer<T> {
-    decode(&answered(ours(method, url).json(body), None).await?)
+pub fn write<B: Serialize, T>(method: Method, url: &str, body: &B) -> Ask<T> {
+    Ask(sent(ours(method, url).json(body), None), PhantomData)
 }
 
 /// A write without a body that answers with a document.
-pub async fn order<T: DeserializeOwned>(method: Method, url: &str) -> Answer<T> {
-    decode(&answered(ours(method, url).build(), None).await?)
+pub fn order<T>(method: Method, url: &str) -> Ask<T> {
+    Ask(sent(ours(method, url).build(), None), PhantomData)
 }
 
 /// A write without a body whose answer does not matter.
@@ -52,7 +76,11 @@ fn ours(method: Method, url: &str) -> RequestBuilder {
     RequestBuilder::new(url).method(method).header(CSRF_HEADER, "1")
 }
 
-/// Status and body of a good answer. It knows no types, so that it exists once and not once per document.
+fn sent(request: Result<Request, gloo_net::Error>, good: Option<u16>) -> Body {
+    Box::pin(answered(request, good))
+}
+
+/// Status and body of a good answer.
 async fn answered(request: Result<Request, gloo_net::Error>, good: Option<u16>) -> Answer<(u16, String)> {
     let lost = |error: gloo_net::Error| Fault::network(error.to_string());
     let response = request.map_err(lost)?.send().await.map_err(lost)?;
@@ -68,8 +96,4 @@ async fn answered(request: Result<Request, gloo_net::Error>, good: Option<u16>) 
         told.inspect(|told| told.emit(()));
     }
     Err(fault)
-}
-
-fn decode<T: DeserializeOwned>((status, body): &(u16, String)) -> Answer<T> {
-    serde_json::from_str(body).map_err(|error| Fault::unreadable(*status, error.to_string()))
 }

@@ -232,5 +232,5 @@ impl Inner {
 /// Reads an event's payload; what cannot be read is left out, for the next read of the page mends it.
 #[must_use]
 pub fn payload<T: serde::de::DeserializeOwned>(data: &str) -> Option<T> {
-    serde_json::from_str(data).ok()
+    fastflow_shared::json::from_str(data).ok()
 }

@@ -1,5 +1,8 @@
 //! A write on demand: busy while it lasts, a toast when it fails.
 
+use std::pin::Pin;
+use std::rc::Rc;
+
 use wasm_bindgen_futures::spawn_local;
 use yew::prelude::*;
 
@@ -26,7 +29,8 @@ where
     F: Fn(A) -> Fut + Copy + 'static,
     Fut: Future<Output = Result<T, Fault>> + 'static,
 {
-    use_write(call, done, true)
+    let writer = use_writer(true);
+    writer.action(call, done)
 }
 
 /// The same for a form, which shows its failure in place: a toast would lie under the dialog.
@@ -38,38 +42,66 @@ where
     F: Fn(A) -> Fut + Copy + 'static,
     Fut: Future<Output = Result<T, Fault>> + 'static,
 {
-    use_write(call, done, false)
+    let writer = use_writer(false);
+    writer.action(call, done)
+}
+
+/// A write under way; good news is what to do next.
+type Coming = Pin<Box<dyn Future<Output = Result<Box<dyn FnOnce()>, Fault>>>>;
+
+/// What a write needs whatever it writes: it exists once, and each write is a thin typed skin over it.
+struct Writer {
+    busy: bool,
+    fault: Option<Fault>,
+    order: Rc<dyn Fn(Box<dyn FnOnce() -> Coming>)>,
+}
+
+impl Writer {
+    fn action<A, T, F, Fut>(self, call: F, done: Callback<T>) -> Action<A>
+    where
+        A: 'static,
+        T: 'static,
+        F: Fn(A) -> Fut + Copy + 'static,
+        Fut: Future<Output = Result<T, Fault>> + 'static,
+    {
+        let order = self.order;
+        let go = Callback::from(move |argument: A| {
+            let done = done.clone();
+            order(Box::new(move || {
+                let call = call(argument);
+                Box::pin(async move {
+                    let answer = call.await?;
+                    Ok(Box::new(move || done.emit(answer)) as Box<dyn FnOnce()>)
+                })
+            }));
+        });
+        Action { busy: self.busy, fault: self.fault, go }
+    }
 }
 
 #[hook]
-fn use_write<A, T, F, Fut>(call: F, done: Callback<T>, loud: bool) -> Action<A>
-where
-    A: 'static,
-    T: 'static,
-    F: Fn(A) -> Fut + Copy + 'static,
-    Fut: Future<Output = Result<T, Fault>> + 'static,
-{
+fn use_writer(loud: bool) -> Writer {
     let t = use_text();
     let toaster = use_toaster();
     let busy = use_state_eq(|| false);
     let fault = use_state(|| None);
     let under_way = use_mut_ref(|| false);
     let (set_busy, set_fault) = (busy.setter(), fault.setter());
-    let go = Callback::from(move |argument: A| {
+    let order = Rc::new(move |start: Box<dyn FnOnce() -> Coming>| {
         if under_way.replace(true) {
             return;
         }
         set_busy.set(true);
         let (set_busy, set_fault) = (set_busy.clone(), set_fault.clone());
-        let (under_way, toaster, done, call) = (under_way.clone(), toaster.clone(), done.clone(), call(argument));
+        let (under_way, toaster, call) = (under_way.clone(), toaster.clone(), start());
         spawn_local(async move {
             let answer = call.await;
             *under_way.borrow_mut() = false;
             set_busy.set(false);
             match answer {
-                Ok(answer) => {
+                Ok(then) => {
                     set_fault.set(None);
-                    done.emit(answer);
+                    then();
                 }
                 Err(error) => {
                     if loud {
@@ -80,5 +112,5 @@ where
             }
         });
     });
-    Action { busy: *busy, fault: (*fault).clone(), go }
+    Writer { busy: *busy, fault: (*fault).clone(), order }
 }

@@ -1,5 +1,10 @@
 //! Loads data for a key, and again on demand. What was shown stays until the new answer is here.
+//!
+//! The work is done once for all types, on `dyn Any`; [`use_load`] is a thin typed skin over it. Every page loads
+//! something, and a copy of all this for each of them weighed more than most pages.
 
+use std::any::Any;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use wasm_bindgen_futures::spawn_local;
@@ -18,6 +23,34 @@ pub struct Loaded<T> {
     pub put: Callback<Rc<T>>,
 }
 
+/// A key of any type.
+trait Key: Any {
+    fn same(&self, other: &dyn Key) -> bool;
+    fn any(&self) -> &dyn Any;
+}
+
+impl<K: PartialEq + 'static> Key for K {
+    fn same(&self, other: &dyn Key) -> bool {
+        other.any().downcast_ref::<K>() == Some(self)
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
+#[derive(Clone)]
+struct AnyKey(Rc<dyn Key>);
+
+impl PartialEq for AnyKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.same(&*other.0)
+    }
+}
+
+/// An answer on its way.
+type Coming = Pin<Box<dyn Future<Output = Result<Rc<dyn Any>, Fault>>>>;
+
 /// Loads `fetch(key)` now and whenever the key changes. Answers to an older question are dropped.
 #[hook]
 pub fn use_load<K, T, F, Fut>(key: K, fetch: F) -> Loaded<T>
@@ -27,15 +60,34 @@ where
     F: Fn(K) -> Fut + Copy + 'static,
     Fut: Future<Output = Result<T, Fault>> + 'static,
 {
-    let state = use_mut_ref(|| Load::<T>::Pending);
+    let asked = key.clone();
+    let ask = Box::new(move || -> Coming {
+        let answer = fetch(asked.clone());
+        Box::pin(async move { answer.await.map(|data| Rc::new(data) as Rc<dyn Any>) })
+    });
+    let (load, reload, put) = use_any(AnyKey(Rc::new(key)), ask);
+    let put = use_memo((), move |()| put.reform(|data: Rc<T>| data as Rc<dyn Any>));
+    // What is in there was put there by the two lines above, so it has this type.
+    let typed = |data: Rc<dyn Any>| data.downcast::<T>().ok();
+    let load = match load {
+        Load::Pending => Load::Pending,
+        Load::Ready(data) => typed(data).map_or(Load::Pending, Load::Ready),
+        Load::Failed(fault, last) => Load::Failed(fault, last.and_then(typed)),
+    };
+    Loaded { load, reload, put: (*put).clone() }
+}
+
+#[hook]
+fn use_any(key: AnyKey, ask: Box<dyn Fn() -> Coming>) -> (Load<dyn Any>, Callback<()>, Callback<Rc<dyn Any>>) {
+    let state = use_mut_ref(|| Load::<dyn Any>::Pending);
     let question = use_mut_ref(|| 0_u64);
     let redraw = use_force_update();
 
     let (cell, asked, draw) = (state.clone(), question.clone(), redraw.clone());
-    let reload = use_callback(key.clone(), move |(), key| {
+    let reload = use_callback(key.clone(), move |(), _| {
         *asked.borrow_mut() += 1;
         let mine = *asked.borrow();
-        let (cell, asked, draw, answer) = (cell.clone(), asked.clone(), draw.clone(), fetch(key.clone()));
+        let (cell, asked, draw, answer) = (cell.clone(), asked.clone(), draw.clone(), ask());
         spawn_local(async move {
             let answer = answer.await;
             if *asked.borrow() == mine {
@@ -54,10 +106,10 @@ where
     });
 
     let cell = state.clone();
-    let put = use_callback((), move |data: Rc<T>, ()| {
+    let put = use_callback((), move |data: Rc<dyn Any>, ()| {
         *cell.borrow_mut() = Load::Ready(data);
         redraw.force_update();
     });
     let load = state.borrow().clone();
-    Loaded { load, reload, put }
+    (load, reload, put)
 }

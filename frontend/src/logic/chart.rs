@@ -1,5 +1,7 @@
 //! Geometry of a small line chart: scales, ticks, and points as SVG wants them.
 
+use super::format::fixed;
+
 /// The drawing area; text stands outside the SVG, so it may stretch.
 pub const WIDTH: f64 = 600.0;
 /// Its height.
@@ -32,10 +34,12 @@ pub fn x(at: f64, first: f64, last: f64) -> f64 {
 /// The path of a line through `(x, y)`; breaks where a value is missing.
 #[must_use]
 pub fn line(points: &[(f64, f64)]) -> String {
-    use std::fmt::Write as _;
     let mut out = String::with_capacity(points.len() * 14);
     for (i, (x, y)) in points.iter().enumerate() {
-        let _ = write!(out, "{}{x:.1} {y:.1}", if i == 0 { "M" } else { "L" });
+        out.push(if i == 0 { 'M' } else { 'L' });
+        out.push_str(&fixed(*x, 1));
+        out.push(' ');
+        out.push_str(&fixed(*y, 1));
     }
     out
 }
@@ -45,7 +49,8 @@ pub fn line(points: &[(f64, f64)]) -> String {
 pub fn area(points: &[(f64, f64)]) -> String {
     match (points.first(), points.last()) {
         (Some((first, _)), Some((last, _))) => {
-            format!("{}L{last:.1} {HEIGHT:.1}L{first:.1} {HEIGHT:.1}Z", line(points))
+            let bottom = fixed(HEIGHT, 1);
+            format!("{}L{} {bottom}L{} {bottom}Z", line(points), fixed(*last, 1), fixed(*first, 1))
         }
         _ => String::new(),
     }

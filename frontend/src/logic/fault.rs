@@ -1,6 +1,6 @@
 //! A call that failed, as the pages see it: a reason, and enough to say what to do about it.
 
-use fastflow_shared::{FieldProblem, Problem};
+use fastflow_shared::{FieldProblem, Problem, json};
 
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Fault {
     /// What an unsuccessful answer says: the problem in its body, if there is one.
     #[must_use]
     pub fn from_body(status: u16, body: &str, retry_after: Option<i64>) -> Self {
-        match serde_json::from_str::<Problem>(body) {
+        match json::from_str::<Problem>(body) {
             Ok(problem) => Self {
                 status,
                 code: problem.code,

@@ -1,5 +1,19 @@
 //! Numbers in words: sizes, percentages, thousands.
 
+/// A number with so many decimals. Written by hand, for the standard library's way is exact to the last of a
+/// thousand digits and weighs more than a page of this application.
+#[must_use]
+pub fn fixed(value: f64, decimals: u32) -> String {
+    let scale = 10_u64.pow(decimals);
+    // Beyond what 64 bits hold the conversion saturates: such a number is no reading of ours.
+    let scaled = (value.abs() * scale as f64).round() as u64;
+    let sign = if value < 0.0 && scaled > 0 { "-" } else { "" };
+    if decimals == 0 {
+        return format!("{sign}{scaled}");
+    }
+    format!("{sign}{}.{:0width$}", scaled / scale, scaled % scale, width = decimals as usize)
+}
+
 /// Bytes as `512 B`, `1.5 KiB`, `20 MiB`.
 #[must_use]
 pub fn bytes(bytes: f64, point: char) -> String {
@@ -18,9 +32,9 @@ pub fn bytes(bytes: f64, point: char) -> String {
 pub fn decimal(value: f64, point: char) -> String {
     let tenths = (value * 10.0).round() / 10.0;
     if tenths.abs() < 10.0 && tenths.fract().abs() > 0.001 {
-        format!("{tenths:.1}").replace('.', &point.to_string())
+        fixed(tenths, 1).replace('.', &point.to_string())
     } else {
-        format!("{value:.0}")
+        fixed(value, 0)
     }
 }
 
@@ -64,6 +78,22 @@ mod tests {
         assert_eq!(bytes(1_536.0, ','), "1,5 KiB");
         assert_eq!(bytes(536_870_912.0, '.'), "512 MiB");
         assert_eq!(bytes(1_073_700_000.0, '.'), "1 GiB");
+    }
+
+    #[test]
+    fn decimals() {
+        for (value, decimals, text) in [
+            (0.0, 1, "0.0"),
+            (1.25, 1, "1.3"),
+            (-0.04, 1, "0.0"),
+            (-2.5, 1, "-2.5"),
+            (99.95, 1, "100.0"),
+            (7.0, 0, "7"),
+            (1.005, 3, "1.005"),
+            (f64::NAN, 1, "0.0"),
+        ] {
+            assert_eq!(fixed(value, decimals), text);
+        }
     }
 
     #[test]

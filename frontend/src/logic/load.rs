@@ -6,7 +6,7 @@ use super::fault::Fault;
 
 /// Data on its way.
 #[derive(Debug)]
-pub enum Load<T> {
+pub enum Load<T: ?Sized> {
     /// Not here yet.
     Pending,
     /// Here.
@@ -15,7 +15,7 @@ pub enum Load<T> {
     Failed(Fault, Option<Rc<T>>),
 }
 
-impl<T> Clone for Load<T> {
+impl<T: ?Sized> Clone for Load<T> {
     fn clone(&self) -> Self {
         match self {
             Self::Pending => Self::Pending,
@@ -36,7 +36,7 @@ impl<T: PartialEq> PartialEq for Load<T> {
     }
 }
 
-impl<T> Load<T> {
+impl<T: ?Sized> Load<T> {
     /// What there is to show, fresh or stale.
     #[must_use]
     pub fn data(&self) -> Option<&Rc<T>> {
@@ -49,9 +49,9 @@ impl<T> Load<T> {
 
     /// The state after an answer: a failure keeps what was last seen.
     #[must_use]
-    pub fn after(&self, answer: Result<T, Fault>) -> Self {
+    pub fn after(&self, answer: Result<Rc<T>, Fault>) -> Self {
         match answer {
-            Ok(data) => Self::Ready(Rc::new(data)),
+            Ok(data) => Self::Ready(data),
             Err(fault) => Self::Failed(fault, self.data().cloned()),
         }
     }
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_failure_keeps_what_was_seen() {
-        let load = Load::Pending.after(Ok(1)).after(Err(Fault::network(String::new())));
+        let load = Load::Pending.after(Ok(Rc::new(1))).after(Err(Fault::network(String::new())));
         assert_eq!(load.data().map(|data| **data), Some(1));
         assert!(matches!(load, Load::Failed(..)));
     }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::ansi::Span;
+use super::fold::{lower, small};
 use super::log_model::Row;
 
 /// Sequence numbers of the rows that contain `needle`.
@@ -13,8 +14,8 @@ pub fn matches(rows: &VecDeque<Rc<Row>>, needle: &str) -> Vec<u64> {
     if needle.is_empty() {
         return Vec::new();
     }
-    let needle = needle.to_lowercase();
-    rows.iter().filter(|row| row.plain.to_lowercase().contains(&needle)).map(|row| row.seq).collect()
+    let needle = lower(needle);
+    rows.iter().filter(|row| lower(&row.plain).contains(&needle)).map(|row| row.seq).collect()
 }
 
 /// Byte ranges of `needle` in `text`.
@@ -23,13 +24,12 @@ pub fn ranges(text: &str, needle: &str) -> Vec<Range<usize>> {
     if needle.is_empty() {
         return Vec::new();
     }
-    let needle: Vec<char> = needle.chars().flat_map(char::to_lowercase).collect();
+    let needle: Vec<char> = needle.chars().map(small).collect();
     let chars: Vec<(usize, char)> = text.char_indices().collect();
-    let lower = |c: char| c.to_lowercase().next().unwrap_or(c);
     let mut out = Vec::new();
     let mut i = 0;
     while i + needle.len() <= chars.len() {
-        if needle.iter().zip(&chars[i..]).all(|(n, (_, c))| *n == lower(*c)) {
+        if needle.iter().zip(&chars[i..]).all(|(n, (_, c))| *n == small(*c)) {
             let end = chars.get(i + needle.len()).map_or(text.len(), |(at, _)| *at);
             out.push(chars[i].0..end);
             i += needle.len();

@@ -3,6 +3,7 @@
 pub mod ansi;
 pub mod chart;
 pub mod fault;
+pub mod fold;
 pub mod format;
 pub mod fuzzy;
 pub mod load;

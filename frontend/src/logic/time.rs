@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, Datelike, FixedOffset, Timelike, Utc};
 
+use super::format::fixed;
+
 /// A distance in time, rounded the way a person says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Distance {
@@ -45,10 +47,10 @@ pub fn duration(seconds: f64, point: char) -> String {
         return "–".to_owned();
     }
     if seconds < 0.95 {
-        return format!("{:.0} ms", seconds * 1_000.0);
+        return format!("{} ms", fixed(seconds * 1_000.0, 0));
     }
     if seconds < 59.95 {
-        return format!("{seconds:.1} s").replace('.', &point.to_string());
+        return format!("{} s", fixed(seconds, 1)).replace('.', &point.to_string());
     }
     let whole = seconds.round() as i64;
     let (d, h, m, s) = (whole / 86_400, whole / 3_600 % 24, whole / 60 % 60, whole % 60);
@@ -65,7 +67,7 @@ pub fn duration(seconds: f64, point: char) -> String {
 #[must_use]
 pub fn span(seconds: f64, point: char) -> String {
     let text = if (0.95..59.95).contains(&seconds) && seconds.fract() < 0.05 {
-        format!("{seconds:.0} s")
+        format!("{} s", fixed(seconds, 0))
     } else {
         duration(seconds, point)
     };
@@ -77,7 +79,7 @@ pub fn span(seconds: f64, point: char) -> String {
 #[must_use]
 pub fn clock(seconds: f64) -> String {
     let whole = seconds.max(0.0).floor();
-    if whole < 60.0 { format!("{whole:.0} s") } else { duration(whole, '.') }
+    if whole < 60.0 { format!("{} s", fixed(whole, 0)) } else { duration(whole, '.') }
 }
 
 /// Seconds between two times.

@@ -2,7 +2,6 @@
 
 use fastflow_shared::{Overview, Run, RunStatus, SyncStatus};
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use crate::api;
 use crate::hooks::{use_action, use_live, use_load};
@@ -11,6 +10,7 @@ use crate::logic::outcome::Outcome;
 use crate::logic::query::RunFilter;
 use crate::providers::toasts::use_toaster;
 use crate::route::Route;
+use crate::router::Link;
 use crate::text::use_text;
 use crate::ui::badge::disc;
 use crate::ui::button::Button;
@@ -23,10 +23,14 @@ const MOST: usize = 20;
 
 async fn active((): ()) -> Result<Vec<Run>, crate::logic::fault::Fault> {
     let filter = RunFilter { status: vec![RunStatus::Running, RunStatus::Pending], ..RunFilter::default() };
-    let mut runs = api::runs(filter, None, MOST).await?.items;
     // What runs first, then the queue in its order.
-    runs.sort_by_key(|run| (run.started_at.is_none(), run.queue_position.unwrap_or(0), run.started_at));
-    Ok(runs)
+    let place = |run: &Run| (run.started_at.is_none(), run.queue_position.unwrap_or(0), run.started_at);
+    let mut sorted: Vec<Run> = Vec::new();
+    for run in api::runs(filter, None, MOST).await?.items {
+        let mine = place(&run);
+        sorted.insert(sorted.partition_point(|other| place(other) <= mine), run);
+    }
+    Ok(sorted)
 }
 
 /// What runs and waits.
@@ -107,14 +111,14 @@ fn Active(props: &ActiveProps) -> Html {
     let waits = run.started_at.is_none();
     html! {
         <li>
-            <Link<Route> to={Route::Run { id: run.id.clone() }} classes="now-row">
+            <Link to={Route::Run { id: run.id.clone() }} classes="now-row">
                 {disc(outcome)}
                 <span class="now-name">{&run.pipeline_name}<span class="faint mono">{short_id(&run.id)}</span></span>
                 <span class="now-what">
                     {run.queue_position.map_or_else(|| t.outcome(outcome).to_owned(), |n| (t.run.queue_position)(n))}
                 </span>
                 <span class="now-time"><Took from={Some(if waits { run.created_at } else { run.started_at.unwrap_or(run.created_at) })} to={run.finished_at} /></span>
-            </Link<Route>>
+            </Link>
         </li>
     }
 }

@@ -7,6 +7,7 @@ use yew::prelude::*;
 
 use crate::api;
 use crate::hooks::{TabState, use_action, use_live, use_load, use_tab};
+use crate::logic::fold::lower;
 use crate::text::use_text;
 use crate::ui::button::{Button, Look};
 use crate::ui::field::typed;
@@ -60,13 +61,16 @@ fn List(props: &ListProps) -> Html {
     let t = use_text();
     let needle = use_state_eq(String::new);
     let tag = use_state_eq(|| None::<String>);
-    let mut tags: Vec<&String> = props.list.iter().flat_map(|pipeline| &pipeline.tags).collect();
-    tags.sort_unstable();
-    tags.dedup();
-    let wanted = needle.to_lowercase();
+    let mut tags: Vec<&String> = Vec::new();
+    for tag in props.list.iter().flat_map(|pipeline| &pipeline.tags) {
+        if let Err(at) = tags.binary_search(&tag) {
+            tags.insert(at, tag);
+        }
+    }
+    let wanted = lower(&needle);
     let fits = |pipeline: &Pipeline| {
         let text = pipeline.description.as_deref().unwrap_or_default();
-        let found = pipeline.name.to_lowercase().contains(&wanted) || text.to_lowercase().contains(&wanted);
+        let found = lower(&pipeline.name).contains(&wanted) || lower(text).contains(&wanted);
         found && tag.as_ref().is_none_or(|tag| pipeline.tags.contains(tag))
     };
     let shown: Vec<&Rc<Pipeline>> = props.list.iter().filter(|pipeline| fits(pipeline)).collect();

@@ -2,12 +2,12 @@
 
 use fastflow_shared::Job;
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use crate::api;
 use crate::hooks::{TabState, use_live, use_load, use_tab};
 use crate::logic::outcome::Tone;
 use crate::route::Route;
+use crate::router::Link;
 use crate::text::{Texts, use_text};
 use crate::ui::badge::tag;
 use crate::ui::icon::Icon;
@@ -15,7 +15,8 @@ use crate::ui::time::Ago;
 use crate::ui::view::{Empty, view};
 
 fn when(t: &Texts, job: &Job) -> Html {
-    let seconds = (job.trigger_type == "interval").then(|| job.trigger_value.parse::<f64>().ok()).flatten();
+    let seconds =
+        (job.trigger_type == "interval").then(|| job.trigger_value.parse::<i32>().ok().map(f64::from)).flatten();
     match seconds {
         Some(seconds) => html! { <>{t.jobs.every}{" "}<span class="num">{t.span(seconds)}</span></> },
         None => html! { <code>{&job.trigger_value}</code> },
@@ -64,7 +65,7 @@ fn JobRow(props: &JobRowProps) -> Html {
     let none = || html! { <span class="faint">{"–"}</span> };
     html! {
         <tr data-testid="job">
-            <td><Link<Route> to={Route::Pipeline { name: job.pipeline_name.clone() }} classes="quiet-link strong">{&job.pipeline_name}</Link<Route>>
+            <td><Link to={Route::Pipeline { name: job.pipeline_name.clone() }} classes="quiet-link strong">{&job.pipeline_name}</Link>
                 if let Some(problem) = &job.problem {
                     <p class="field-wrong">{problem}</p>
                 }
@@ -72,7 +73,7 @@ fn JobRow(props: &JobRowProps) -> Html {
             <td>{when(t, job)}</td>
             <td>{job.next_run_at.map_or_else(none, |at| html! { <Ago {at} /> })}</td>
             <td>{match (job.last_run_at, &job.last_run_id) {
-                (Some(at), Some(id)) => html! { <Link<Route> to={Route::Run { id: id.clone() }} classes="link"><Ago {at} /></Link<Route>> },
+                (Some(at), Some(id)) => html! { <Link to={Route::Run { id: id.clone() }} classes="link"><Ago {at} /></Link> },
                 (Some(at), None) => html! { <Ago {at} /> },
                 _ => none(),
             }}</td>

@@ -2,7 +2,6 @@
 
 use fastflow_shared::Login;
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use crate::api;
 use crate::browser;
@@ -10,6 +9,7 @@ use crate::hooks::{TabState, use_form_action, use_tab};
 use crate::logic::query;
 use crate::providers::session::{Session, use_session};
 use crate::route::Route;
+use crate::router::{use_location, use_navigator};
 use crate::text::use_text;
 use crate::ui::button::{Button, Look};
 use crate::ui::field::{Field, typed};
@@ -39,8 +39,8 @@ pub fn LoginPage() -> Html {
     use_effect_with(signed_in, move |signed_in| {
         if let Some(navigator) = navigator.filter(|_| *signed_in) {
             let (path, query) = next.split_once('?').unwrap_or((&next, ""));
-            let route = Route::recognize(path).unwrap_or(Route::Dashboard);
-            let _ = navigator.replace_with_query(&route, yew_router::query::Raw(query));
+            let route = Route::recognize(path);
+            navigator.replace_with_query(&route, &query);
         }
     });
 

@@ -1,10 +1,10 @@
 //! An address at which nothing is. It says so and offers what there is.
 
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use crate::hooks::{TabState, use_tab};
 use crate::route::Route;
+use crate::router::Link;
 use crate::text::use_text;
 
 /// Props of [`Lost`].
@@ -33,7 +33,7 @@ pub fn Lost(props: &LostProps) -> Html {
             <h1>{t.lost.title}</h1>
             <p>{props.lead.clone().unwrap_or(AttrValue::Static(t.lost.lead))}</p>
             <ul>
-                {for links.into_iter().map(|(text, to)| html! { <li><Link<Route> {to} classes="link">{text}</Link<Route>></li> })}
+                {for links.into_iter().map(|(text, to)| html! { <li><Link {to} classes="link">{text}</Link></li> })}
             </ul>
         </div>
     }

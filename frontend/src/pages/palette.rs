@@ -6,7 +6,6 @@ use gloo_timers::callback::Timeout;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use crate::api;
 use crate::browser;
@@ -15,12 +14,16 @@ use crate::logic::fuzzy::score;
 use crate::providers::settings::{Settings, use_settings};
 use crate::providers::toasts::use_toaster;
 use crate::route::Route;
+use crate::router::use_navigator;
 use crate::text::{Language, use_text};
 use crate::ui::dialog::Dialog;
 use crate::ui::field::typed;
 use crate::ui::icon::{Icon, glyph};
 
 use super::start::use_start;
+
+/// Most commands that are shown.
+const SHOWN: usize = 60;
 
 /// What is open over the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,12 +188,14 @@ fn Palette(props: &PaletteProps) -> Html {
         icon,
         act,
     }));
-    let mut fitting: Vec<(i32, Command)> =
-        commands.into_iter().filter_map(|command| Some((score(&typed_text, &command.title)?, command))).collect();
-    if !typed_text.is_empty() {
-        fitting.sort_by_key(|(score, _)| -score);
+    // The best few, best first; those that fit as well stay in their order.
+    let mut fitting: Vec<(i32, Command)> = Vec::new();
+    for command in commands {
+        let Some(score) = score(&typed_text, &command.title) else { continue };
+        let better = |(other, _): &(i32, Command)| typed_text.is_empty() || *other >= score;
+        fitting.insert(fitting.partition_point(better), (score, command));
+        fitting.truncate(SHOWN);
     }
-    fitting.truncate(60);
     let fitting: Rc<Vec<Command>> = Rc::new(fitting.into_iter().map(|(_, command)| command).collect());
     let chosen = (*at).min(fitting.len().saturating_sub(1));
 

@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use fastflow_shared::Pipeline;
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use crate::api;
 use crate::hooks::{TabState, use_action, use_live, use_load, use_tab};
@@ -12,6 +11,7 @@ use crate::logic::load::Load;
 use crate::logic::query::{self, RunFilter};
 use crate::providers::dialogs::{StartForm, use_start_form};
 use crate::route::Route;
+use crate::router::{Link, use_location, use_navigator};
 use crate::text::use_text;
 use crate::ui::button::{Button, Look};
 use crate::ui::crumbs::Crumbs;
@@ -107,7 +107,8 @@ fn Body(props: &BodyProps) -> Html {
             }
             <nav class="tabs" aria-label={pipeline.name.clone()}>
                 {for tabs.into_iter().filter(|(_, _, shown)| *shown).map(|(key, text, _)| html! {
-                    <TabLink pipeline={pipeline.name.clone()} tab={key} {text} here={tab == key} />
+                    <Link to={Route::Pipeline { name: pipeline.name.clone() }} query={query::build(&[("tab", key.to_owned())])} current={tab == key}
+                        testid={format!("tab-{key}")}>{text}</Link>
                 })}
             </nav>
             {match tab.as_str() {
@@ -116,35 +117,5 @@ fn Body(props: &BodyProps) -> Html {
                 _ => html! { <Overview pipeline={pipeline.clone()} onchange={props.onchange.clone()} /> },
             }}
         </div>
-    }
-}
-
-/// Props of [`TabLink`].
-#[derive(Properties, PartialEq)]
-struct TabLinkProps {
-    pipeline: String,
-    tab: &'static str,
-    text: &'static str,
-    here: bool,
-}
-
-/// A tab is a link: it can be opened, sent and gone back from.
-#[component]
-fn TabLink(props: &TabLinkProps) -> Html {
-    let navigator = use_navigator();
-    let route = Route::Pipeline { name: props.pipeline.clone() };
-    let pairs = query::build(&[("tab", props.tab.to_owned())]);
-    let href = if pairs.is_empty() { route.to_path() } else { format!("{}?{pairs}", route.to_path()) };
-    let onclick = Callback::from(move |event: MouseEvent| {
-        if event.ctrl_key() || event.meta_key() || event.shift_key() {
-            return;
-        }
-        event.prevent_default();
-        if let Some(navigator) = &navigator {
-            let _ = navigator.push_with_query(&route, yew_router::query::Raw(pairs.clone()));
-        }
-    });
-    html! {
-        <a {href} {onclick} aria-current={props.here.then_some("page")} data-testid={format!("tab-{}", props.tab)}>{props.text}</a>
     }
 }

@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use fastflow_shared::{EnvironmentState, Pipeline};
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use crate::api;
 use crate::hooks::use_action;
@@ -12,6 +11,7 @@ use crate::logic::outcome::Tone;
 use crate::providers::dialogs::{StartForm, use_start_form};
 use crate::providers::toasts::use_toaster;
 use crate::route::Route;
+use crate::router::Link;
 use crate::text::{Texts, use_text};
 use crate::ui::badge::tag;
 use crate::ui::button::Button;
@@ -70,12 +70,12 @@ pub fn PipelineRow(props: &PipelineRowProps) -> Html {
     html! {
         <li class={classes!("prow", (!pipeline.enabled).then_some("is-off"))} data-testid="pipeline" data-name={pipeline.name.clone()}>
             <div class="prow-main">
-                <h3><Link<Route> to={to.clone()} classes="prow-name">{&pipeline.name}</Link<Route>>
+                <h3><Link to={to.clone()} classes="prow-name">{&pipeline.name}</Link>
                     if pipeline.running > 0 || pipeline.queued > 0 {
                         {tag((t.dash.active)(pipeline.running, pipeline.queued), Tone::Motion)}
                     }
                     if !pipeline.valid {
-                        <Link<Route> {to}><span title={pipeline.problems.first().map(|problem| AttrValue::from(problem.message.clone()))}>{tag(t.dash.invalid, Tone::Bad)}</span></Link<Route>>
+                        <Link {to}><span title={pipeline.problems.first().map(|problem| AttrValue::from(problem.message.clone()))}>{tag(t.dash.invalid, Tone::Bad)}</span></Link>
                     }
                 </h3>
                 if let Some(description) = &pipeline.description {

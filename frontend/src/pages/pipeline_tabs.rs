@@ -4,16 +4,16 @@ use std::rc::Rc;
 
 use fastflow_shared::{EnvironmentState, Pipeline, PipelineStats, RunSummary};
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use crate::api;
 use crate::hooks::use_action;
-use crate::logic::format::short_commit;
+use crate::logic::format::{fixed, short_commit};
 use crate::logic::outcome::Outcome;
 use crate::logic::time::seconds_between;
 use crate::providers::dialogs::use_ask;
 use crate::providers::toasts::use_toaster;
 use crate::route::Route;
+use crate::router::Link;
 use crate::text::use_text;
 use crate::ui::badge::badge;
 use crate::ui::button::{Button, Look};
@@ -77,11 +77,11 @@ pub fn Overview(props: &TabProps) -> Html {
                         <ul class="now-list">
                             {for pipeline.latest_runs.iter().take(LATEST).map(|run| html! {
                                 <li key={run.id.clone()}>
-                                    <Link<Route> to={Route::Run { id: run.id.clone() }} classes="latest-row">
+                                    <Link to={Route::Run { id: run.id.clone() }} classes="latest-row">
                                         {badge(Outcome::of_summary(run), t)}
                                         <span class="right"><Took from={run.started_at} to={run.finished_at} /></span>
                                         <span class="right faint"><Ago at={run.started_at.unwrap_or(run.created_at)} /></span>
-                                    </Link<Route>>
+                                    </Link>
                                 </li>
                             })}
                         </ul>
@@ -122,7 +122,7 @@ fn Durations(props: &DurationsProps) -> Html {
                     let height = (seconds / longest * 38.0).max(1.0);
                     html! {
                         <rect class={classes!("timeline-part", outcome.tone().class())} x={format!("{}", (empty + index) * 10 + 1)} width="8"
-                            y={format!("{:.1}", 40.0 - height)} height={format!("{height:.1}")} />
+                            y={fixed(40.0 - height, 1)} height={fixed(height, 1)} />
                     }
                 })}
             </svg>

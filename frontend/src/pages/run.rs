@@ -5,7 +5,6 @@ use std::rc::Rc;
 use fastflow_shared::Run;
 use gloo_timers::callback::Interval;
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use crate::api;
 use crate::browser;
@@ -13,6 +12,7 @@ use crate::hooks::{Loaded, TabState, use_live, use_load, use_tab};
 use crate::logic::load::Load;
 use crate::logic::outcome::{Outcome, Tone};
 use crate::route::Route;
+use crate::router::Link;
 use crate::text::use_text;
 use crate::ui::crumbs::Crumbs;
 use crate::ui::icon::{Icon, glyph};
@@ -115,9 +115,9 @@ fn RunBody(props: &RunBodyProps) -> Html {
                 <div class="run-main">
                     <h2 class="sr">{t.run.log}</h2>
                     <RunLog id={run.id.clone()} log_bytes={run.log_bytes} is_final={run.status.is_final()} onend={props.reload.clone()}>
-                        <Link<Route> to={Route::RunLog { id: run.id.clone() }} classes={classes!("btn", "btn-small", "btn-icon", "btn-ghost")}>
+                        <Link to={Route::RunLog { id: run.id.clone() }} classes={classes!("btn", "btn-small", "btn-icon", "btn-ghost")}>
                             {glyph(Icon::Expand)}<span class="sr">{t.log.full_page}</span>
-                        </Link<Route>>
+                        </Link>
                     </RunLog>
                 </div>
                 <aside class="run-aside">

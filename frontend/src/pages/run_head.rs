@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use fastflow_shared::{ErrorType, Phase, Run, WaitsFor};
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use crate::api;
 use crate::hooks::use_action;
@@ -13,6 +12,7 @@ use crate::logic::outcome::{Outcome, Tone};
 use crate::providers::dialogs::use_ask;
 use crate::providers::toasts::use_toaster;
 use crate::route::Route;
+use crate::router::{Link, use_navigator};
 use crate::text::{Texts, use_text};
 use crate::ui::badge::disc;
 use crate::ui::button::{Button, Look};
@@ -100,10 +100,10 @@ pub fn RunHead(props: &RunHeadProps) -> Html {
                 </dd></div>
                 <div><dt>{t.run.attempt}</dt><dd class="num">{(t.run.attempt_of)(run.attempt, run.max_attempts.max(run.attempt))}
                     if let Some(id) = &run.retry_of {
-                        <Link<Route> to={Route::Run { id: id.clone() }} classes="icon-link">{glyph(Icon::ChevronLeft)}<span class="sr">{t.run.previous}</span></Link<Route>>
+                        <Link to={Route::Run { id: id.clone() }} classes="icon-link">{glyph(Icon::ChevronLeft)}<span class="sr">{t.run.previous}</span></Link>
                     }
                     if let Some(id) = &run.retried_by {
-                        <Link<Route> to={Route::Run { id: id.clone() }} classes="icon-link">{glyph(Icon::ChevronRight)}<span class="sr">{t.run.next}</span></Link<Route>>
+                        <Link to={Route::Run { id: id.clone() }} classes="icon-link">{glyph(Icon::ChevronRight)}<span class="sr">{t.run.next}</span></Link>
                     }
                 </dd></div>
                 if let Some(commit) = &run.commit {

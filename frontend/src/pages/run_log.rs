@@ -2,7 +2,6 @@
 
 use wasm_bindgen_futures::spawn_local;
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use crate::api::{self, stream::Link as Connection};
 use crate::browser;
@@ -13,6 +12,7 @@ use crate::logic::query;
 use crate::providers::settings::{Settings, use_settings};
 use crate::providers::toasts::use_toaster;
 use crate::route::Route;
+use crate::router::{use_location, use_navigator, use_route};
 use crate::text::use_text;
 use crate::ui::badge::badge;
 use crate::ui::button::Button;
@@ -57,14 +57,14 @@ pub fn RunLog(props: &RunLogProps) -> Html {
         if bytes <= SMALL && (live || bytes > 0 || line.is_some()) { Some(0) } else { line.filter(|_| !latest) }
     });
     let log = use_log(props.id.clone(), *from, props.onend.clone());
-    let here = use_route::<Route>().unwrap_or(Route::Lost);
+    let here = use_route();
     let navigator = use_navigator();
     let onlink = {
         let toaster = toaster.clone();
         use_callback((props.id.clone(), here.to_path(), t.log.copied_link), move |offset: i64, (_, path, copied)| {
             let pairs = query::build(&[("line", offset.to_string())]);
-            if let Some((navigator, route)) = navigator.as_ref().zip(Route::recognize(path)) {
-                let _ = navigator.replace_with_query(&route, yew_router::query::Raw(pairs.clone()));
+            if let Some((navigator, route)) = navigator.as_ref().map(|navigator| (navigator, Route::recognize(path))) {
+                navigator.replace_with_query(&route, &pairs.clone());
             }
             let (toaster, copied, text) = (toaster.clone(), *copied, format!("{}{path}?{pairs}", browser::origin()));
             spawn_local(async move {

@@ -4,11 +4,11 @@ use std::rc::Rc;
 
 use fastflow_shared::Run;
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use crate::logic::format::short_id;
 use crate::logic::outcome::{Outcome, Tone};
 use crate::route::Route;
+use crate::router::{Link, use_navigator};
 use crate::text::use_text;
 use crate::ui::badge::badge;
 use crate::ui::time::{Ago, Took};
@@ -81,14 +81,14 @@ fn RunRow(props: &RunRowProps) -> Html {
     html! {
         <tr class="run-row" {onclick} data-testid="run-row" data-status={run.status.as_str()}>
             <td class="run-state">
-                <Link<Route> {to} classes="run-link">{badge(outcome, t)}</Link<Route>>
+                <Link {to} classes="run-link">{badge(outcome, t)}</Link>
                 if let Some(cause) = cause {
                     <span class="run-cause" title={cause.clone()}>{cause.clone()}</span>
                 }
             </td>
             if props.with_pipeline {
                 <td class="run-name">
-                    <Link<Route> to={Route::Pipeline { name: run.pipeline_name.clone() }} classes="quiet-link">{&run.pipeline_name}</Link<Route>>
+                    <Link to={Route::Pipeline { name: run.pipeline_name.clone() }} classes="quiet-link">{&run.pipeline_name}</Link>
                     <span class="faint mono">{short_id(&run.id)}</span>
                 </td>
             }

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use fastflow_shared::{ErrorType, Run, RunStatus, Trigger};
 use wasm_bindgen_futures::spawn_local;
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use crate::api;
 use crate::hooks::{TabState, use_live, use_load, use_tab};
@@ -13,6 +12,7 @@ use crate::logic::fault::Fault;
 use crate::logic::query::{RunFilter, build};
 use crate::providers::toasts::use_toaster;
 use crate::route::Route;
+use crate::router::{use_location, use_navigator};
 use crate::text::use_text;
 use crate::ui::button::{Button, Look};
 use crate::ui::field::Choice;
@@ -53,7 +53,7 @@ pub fn Runs() -> Html {
     let names = use_load((), |()| api::pipelines());
     let change = Callback::from(move |filter: RunFilter| {
         if let Some(navigator) = &navigator {
-            let _ = navigator.push_with_query(&Route::Runs, yew_router::query::Raw(build(&filter.pairs())));
+            navigator.push_with_query(&Route::Runs, &build(&filter.pairs()));
         }
     });
     let with = |edit: fn(&mut RunFilter, String)| {

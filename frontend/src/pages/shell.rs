@@ -2,13 +2,13 @@
 
 use wasm_bindgen_futures::spawn_local;
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use crate::api::{self, stream::Link as Connection};
 use crate::providers::dialogs::{StartForm, Starter};
 use crate::providers::session::{Session, use_session};
 use crate::providers::settings::{ProviderProps, Settings, Theme, use_settings};
 use crate::route::Route;
+use crate::router::{Link, use_route};
 use crate::text::{Language, Texts, use_text};
 use crate::ui::icon::{Icon, glyph};
 use crate::ui::mark::mark;
@@ -42,7 +42,7 @@ fn belongs(page: &Route, here: &Route) -> bool {
 #[component]
 pub fn Shell(props: &ProviderProps) -> Html {
     let t = use_text();
-    let here = use_route::<Route>().unwrap_or(Route::Lost);
+    let here = use_route();
     let form = use_state(|| None::<StartForm>);
     let overlay = use_state_eq(|| None::<Overlay>);
     let setter = form.setter();
@@ -57,7 +57,7 @@ pub fn Shell(props: &ProviderProps) -> Html {
             <a class="skip" href="#main">{t.nav.skip}</a>
             <div class="shell">
                 <header class="side">
-                    <Link<Route> to={Route::Dashboard} classes="side-mark">{mark(true)}</Link<Route>>
+                    <Link to={Route::Dashboard} classes="side-mark">{mark(true)}</Link>
                     <button type="button" class="side-search" onclick={search} aria-label={t.nav.search} data-testid="open-palette">
                         {glyph(Icon::Search)}<span>{t.nav.search}</span><kbd>{"Ctrl K"}</kbd>
                     </button>
@@ -65,9 +65,9 @@ pub fn Shell(props: &ProviderProps) -> Html {
                         {for pages(t).into_iter().map(|(text, icon, to)| {
                             let now = belongs(&to, &here);
                             html! {
-                                <Link<Route> {to} classes={classes!("side-link", now.then_some("is-here"))}>
+                                <Link {to} classes={classes!("side-link", now.then_some("is-here"))}>
                                     {glyph(icon)}<span>{text}</span>
-                                </Link<Route>>
+                                </Link>
                             }
                         })}
                     </nav>
@@ -124,7 +124,7 @@ fn Account(props: &AccountProps) -> Html {
     html! {
         <Menu label={t.nav.menu} class="account" up=true stays=true testid="account" button={html! {
             <>
-                <span class="avatar" aria-hidden="true">{name.chars().next().map(|c| c.to_uppercase().to_string())}</span>
+                <span class="avatar" aria-hidden="true">{name.chars().next().map(|c| c.to_ascii_uppercase())}</span>
                 <span class="account-name">{name.clone()}</span>
             </>
         }}>

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use fastflow_shared::{Run, StartRun};
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use crate::api;
 use crate::hooks::{Action, use_action, use_form_action};
 use crate::providers::dialogs::StartForm;
 use crate::providers::toasts::use_toaster;
 use crate::route::Route;
+use crate::router::use_navigator;
 use crate::text::use_text;
 use crate::ui::button::{Button, Look};
 use crate::ui::dialog::Dialog;

@@ -3,13 +3,13 @@
 use fastflow_shared::User;
 use wasm_bindgen_futures::spawn_local;
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use super::settings::ProviderProps;
 use crate::api;
 use crate::logic::fault::Fault;
 use crate::logic::query;
 use crate::route::Route;
+use crate::router::{use_location, use_navigator};
 use crate::ui::view::{FaultPanel, Splash};
 
 /// What is known of the session.
@@ -110,7 +110,7 @@ pub fn ToLogin() -> Html {
         if let (Some(navigator), Some(location)) = (navigator, location) {
             let here = format!("{}{}", location.path(), location.query_str());
             let query = query::build(&[("next", if here == "/" { String::new() } else { here })]);
-            let _ = navigator.replace_with_query(&Route::Login, yew_router::query::Raw(query));
+            navigator.replace_with_query(&Route::Login, &query);
         }
     });
     html! { <Splash /> }

@@ -43,7 +43,7 @@ impl Language {
     /// The language of a tag such as `de-AT`.
     #[must_use]
     pub fn from_tag(tag: &str) -> Self {
-        if tag.to_lowercase().starts_with("de") { Self::German } else { Self::English }
+        if tag.get(..2).is_some_and(|tag| tag.eq_ignore_ascii_case("de")) { Self::German } else { Self::English }
     }
 
     /// Its table.

@@ -53,7 +53,7 @@ impl Texts {
     pub fn percent(&self, value: f64) -> String {
         // 99.96 is not 100: one failure among thousands must stay visible.
         let shown = if value < 100.0 { value.min(99.9) } else { value };
-        let text = if shown.fract() < 0.05 { format!("{shown:.0}") } else { format!("{shown:.1}") };
+        let text = format::fixed(shown, if shown.fract() < 0.05 { 0 } else { 1 });
         format!("{} %", text.replace('.', &self.point.to_string()))
     }
 }

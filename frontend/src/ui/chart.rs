@@ -6,6 +6,7 @@ use web_sys::Element;
 use yew::prelude::*;
 
 use crate::logic::chart::{HEIGHT, WIDTH, area, line, nearest, nice_top, x, y};
+use crate::logic::format::fixed;
 use crate::text::use_text;
 
 /// A limit is drawn only when it is at most this many times the highest value: else the line would lie flat.
@@ -81,8 +82,8 @@ pub fn Chart(props: &ChartProps) -> Html {
     let onpointerleave = Callback::from(move |_: PointerEvent| set.set(None));
     let limit = |value: Option<f64>, class: &'static str| {
         value.map(|value| {
-            let y = format!("{:.1}", y(value, top));
-            html! { <line class={class} x1="0" x2={WIDTH.to_string()} y1={y.clone()} y2={y} /> }
+            let y = fixed(y(value, top), 1);
+            html! { <line class={class} x1="0" x2={fixed(WIDTH, 0)} y1={y.clone()} y2={y} /> }
         })
     };
     let key = |value: Option<f64>, name: &'static str, class: &'static str| {
@@ -103,14 +104,14 @@ pub fn Chart(props: &ChartProps) -> Html {
                 <span class="chart-sum num">{&props.summary}</span>
             </figcaption>
             <div class="chart-area" {onpointermove} {onpointerleave}>
-                <svg viewBox={format!("0 0 {WIDTH} {HEIGHT}")} preserveAspectRatio="none" aria-hidden="true" focusable="false">
-                    <line class="chart-grid" x1="0" x2={WIDTH.to_string()} y1={(HEIGHT / 2.0).to_string()} y2={(HEIGHT / 2.0).to_string()} />
+                <svg viewBox={format!("0 0 {} {}", fixed(WIDTH, 0), fixed(HEIGHT, 0))} preserveAspectRatio="none" aria-hidden="true" focusable="false">
+                    <line class="chart-grid" x1="0" x2={fixed(WIDTH, 0)} y1={fixed(HEIGHT / 2.0, 0)} y2={fixed(HEIGHT / 2.0, 0)} />
                     <path class="chart-fill" d={area(&at)} />
                     <path class="chart-line" d={line(&at)} />
                     {for limit(soft, "chart-soft")}
                     {for limit(hard, "chart-hard")}
                     if let Some((x, _)) = chosen.map(|index| at[index]) {
-                        <line class="chart-cursor" x1={format!("{x:.1}")} x2={format!("{x:.1}")} y1="0" y2={HEIGHT.to_string()} />
+                        <line class="chart-cursor" x1={fixed(x, 1)} x2={fixed(x, 1)} y1="0" y2={fixed(HEIGHT, 0)} />
                     }
                 </svg>
                 <span class="chart-top num">{props.format.emit(top)}</span>

@@ -1,9 +1,9 @@
 //! Where a page stands.
 
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use crate::route::Route;
+use crate::router::Link;
 use crate::text::use_text;
 
 /// Props of [`Crumbs`].
@@ -23,7 +23,7 @@ pub fn Crumbs(props: &CrumbsProps) -> Html {
         <nav class="crumbs" aria-label={t.nav.breadcrumbs}>
             <ol>
                 {for props.above.iter().map(|(text, to)| html! {
-                    <li><Link<Route> to={to.clone()}>{text}</Link<Route>></li>
+                    <li><Link to={to.clone()}>{text}</Link></li>
                 })}
                 <li aria-current="page">{&props.here}</li>
             </ol>

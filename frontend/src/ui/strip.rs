@@ -2,11 +2,11 @@
 
 use fastflow_shared::RunSummary;
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use crate::logic::outcome::Outcome;
 use crate::logic::time::{distance, seconds_between};
 use crate::route::Route;
+use crate::router::Link;
 use crate::text::{Texts, use_text};
 use crate::ui::clock::use_now;
 
@@ -44,7 +44,7 @@ pub fn Strip(props: &StripProps) -> Html {
                 let text = describe(t, run, now);
                 html! {
                     <li key={run.id.clone()} class={classes!("cell", outcome.tone().class())} title={text.clone()}>
-                        <Link<Route> to={Route::Run { id: run.id.clone() }}><span class="sr">{text}</span></Link<Route>>
+                        <Link to={Route::Run { id: run.id.clone() }}><span class="sr">{text}</span></Link>
                     </li>
                 }
             })}

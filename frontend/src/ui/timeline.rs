@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use yew::prelude::*;
 
+use crate::logic::format::fixed;
 use crate::logic::outcome::Tone;
 use crate::logic::time::{clock, seconds_between};
 use crate::text::use_text;
@@ -53,8 +54,8 @@ pub fn Timeline(props: &TimelineProps) -> Html {
                     let from = x;
                     x += width;
                     html! {
-                        <rect class={classes!("timeline-part", tone.class())} x={format!("{from:.1}")} y="0"
-                            width={format!("{:.1}", width.max(0.0))} height="8" />
+                        <rect class={classes!("timeline-part", tone.class())} x={fixed(from, 1)} y="0"
+                            width={fixed(width.max(0.0), 1)} height="8" />
                     }
                 })}
             </svg>

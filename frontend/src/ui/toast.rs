@@ -2,11 +2,11 @@
 
 use gloo_timers::callback::Timeout;
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use super::button::{Button, Look};
 use super::icon::{Icon, glyph};
 use crate::route::Route;
+use crate::router::Link;
 use crate::text::use_text;
 
 /// One message.
@@ -83,7 +83,7 @@ fn Item(props: &ItemProps) -> Html {
                     <p>{&toast.detail}</p>
                 }
                 if let Some(to) = &toast.to {
-                    <Link<Route> to={to.clone()} classes="link">{t.common.open}</Link<Route>>
+                    <Link to={to.clone()} classes="link">{t.common.open}</Link>
                 }
                 if let Some(request) = &toast.request_id {
                     <p class="faint mono">{t.common.request_id}{" "}{request}</p>

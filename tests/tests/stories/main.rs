@@ -22,3 +22,4 @@ mod sync;
 mod sync_hostile;
 mod sync_settings;
 mod viewers;
+mod web_budget;
