@@ -266,7 +266,10 @@ fn fault(job: &Job, notes: &Notes, error: &git2::Error) -> Fault {
         );
     }
     if error.class() == ErrorClass::Odb {
-        return Fault::new(FaultKind::Other, format!("the repository at {url} is damaged ({words}): run git fsck there"));
+        return Fault::new(
+            FaultKind::Other,
+            format!("the repository at {url} is damaged ({words}): run git fsck there"),
+        );
     }
     let missing = error.code() == ErrorCode::NotFound || status("404") || words.contains("failed to resolve path");
     if missing || words.contains("not found") && error.class() != ErrorClass::Net {

@@ -3,7 +3,6 @@
 use fastflow_shared::{EnvironmentState, Role, SyncChange, SyncStatus, SyncedPipeline, events, routes};
 use serde_json::Value;
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use crate::api::{
     self,
@@ -14,6 +13,7 @@ use crate::logic::format::short_commit;
 use crate::logic::outcome::Tone;
 use crate::providers::session::use_session;
 use crate::route::Route;
+use crate::router::Link;
 use crate::text::use_text;
 use crate::ui::badge::tag;
 use crate::ui::button::{Button, Look};
@@ -128,7 +128,7 @@ fn Row(props: &RowProps) -> Html {
     html! {
         <tr data-testid="sync-pipeline" data-name={pipeline.name.clone()}>
             <td>
-                <Link<Route> to={Route::Pipeline { name: pipeline.name.clone() }} classes="link">{&pipeline.name}</Link<Route>>
+                <Link to={Route::Pipeline { name: pipeline.name.clone() }} classes="link">{&pipeline.name}</Link>
                 if let Some(why) = pipeline.problem.as_ref().or(pipeline.environment_error.as_ref()) {
                     <p class="field-wrong">{why}</p>
                 }

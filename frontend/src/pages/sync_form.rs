@@ -92,9 +92,16 @@ fn Fields(props: &FieldsProps) -> Html {
     let onsubmit = order(true).reform(|event: SubmitEvent| event.prevent_default());
     let auth = now.get("auth").and_then(Value::as_str).unwrap_or_default().to_owned();
     let errors = action.fault.as_ref().map(|fault| fault.errors.as_slice()).unwrap_or_default();
-    let general = action.fault.as_ref().filter(|fault| fault.errors.is_empty()).map(|fault| (false, t.fault_advice(fault)));
-    let options = [("none", t.code.auth_none), ("token", t.code.auth_token), ("github_app", t.code.auth_app), ("ssh_key", t.code.auth_ssh)];
-    let options: Vec<(AttrValue, AttrValue)> = options.into_iter().map(|(value, text)| (value.into(), text.into())).collect();
+    let general =
+        action.fault.as_ref().filter(|fault| fault.errors.is_empty()).map(|fault| (false, t.fault_advice(fault)));
+    let options = [
+        ("none", t.code.auth_none),
+        ("token", t.code.auth_token),
+        ("github_app", t.code.auth_app),
+        ("ssh_key", t.code.auth_ssh),
+    ];
+    let options: Vec<(AttrValue, AttrValue)> =
+        options.into_iter().map(|(value, text)| (value.into(), text.into())).collect();
     let field = |(name, label, hint, _, look): Item| {
         let id = format!("sync-{name}");
         let stored = now.get(&format!("{name}_set")) == Some(&Value::Bool(true));

@@ -3,7 +3,6 @@
 use fastflow_shared::{Check, Chore};
 use gloo_timers::callback::Interval;
 use yew::prelude::*;
-use yew_router::prelude::*;
 
 use crate::api;
 use crate::browser;
@@ -11,6 +10,7 @@ use crate::hooks::{TabState, use_live, use_load, use_tab};
 use crate::logic::format::short_commit;
 use crate::logic::outcome::Tone;
 use crate::route::Route;
+use crate::router::Link;
 use crate::text::{Texts, use_text};
 use crate::ui::icon::{Icon, glyph};
 use crate::ui::time::Ago;
@@ -85,7 +85,7 @@ pub fn System() -> Html {
                     })}
                 </section>
                 <section class="card panel">
-                    <h2><Link<Route> to={Route::Sync} classes="link">{t.system.code}</Link<Route>></h2>
+                    <h2><Link to={Route::Sync} classes="link">{t.system.code}</Link></h2>
                     {view(&sync.load, 3, &sync.reload, |sync| html! {
                         <>
                             if let Some(error) = &sync.last_error {

@@ -84,12 +84,19 @@ async fn a_hostile_repository_neither_escapes_nor_breaks_the_others() {
     let server = Server::start(Options::new().env("PIPELINES_REPO_URL", url)).await;
     let client = server.client();
     let told = synced(client).await;
-    assert_eq!((told.last_error.as_deref(), told.commit.as_deref()), (None, Some(commit.as_str())), "{:?}", told.last_error);
+    assert_eq!(
+        (told.last_error.as_deref(), told.commit.as_deref()),
+        (None, Some(commit.as_str())),
+        "{:?}",
+        told.last_error
+    );
     assert!(told.pipelines > 2005, "{}", told.pipelines);
 
     let tree = server.data_dir().join("commits").join(&commit).join("tree");
     assert_eq!(fs::read_to_string(&outside).expect("there"), "untouched");
-    assert!(!tree.join("etc").exists() && !tree.join(".git").exists() && !tree.parent().expect("p").join("up").exists());
+    assert!(
+        !tree.join("etc").exists() && !tree.join(".git").exists() && !tree.parent().expect("p").join("up").exists()
+    );
     for gone in ["absolute", "climbing", "requirements.txt", ".git", ".GIT"] {
         assert!(fs::symlink_metadata(tree.join("evil").join(gone)).is_err(), "{gone}");
     }
@@ -118,7 +125,8 @@ async fn a_full_disk_in_the_middle_of_a_fetch_leaves_the_old_code_live() {
     let client = server.client();
     assert_eq!(synced(client).await.last_error, None);
     // What cannot be compressed.
-    let noise: String = (0..400_000_u64).map(|n| format!("{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31))).collect();
+    let noise: String =
+        (0..400_000_u64).map(|n| format!("{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31))).collect();
     repository.write("etl/noise.txt", &noise).write("etl/main.py", "print('new')");
     repository.commit("Too much");
     for _ in 0..2 {

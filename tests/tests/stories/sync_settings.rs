@@ -47,7 +47,8 @@ fn judge(request: &Request, public_key: &str) -> Result<String, String> {
     validation.leeway = 0;
     validation.set_required_spec_claims(&["exp", "iss"]);
     validation.set_issuer(&["99"]);
-    let claims = jsonwebtoken::decode::<Value>(token, &key, &validation).map_err(|error| format!("401 {error}"))?.claims;
+    let claims =
+        jsonwebtoken::decode::<Value>(token, &key, &validation).map_err(|error| format!("401 {error}"))?.claims;
     let (now, number) = (chrono::Utc::now().timestamp(), |name: &str| claims[name].as_i64().unwrap_or_default());
     if number("iat") > now || number("exp") > now + 600 || number("exp") - number("iat") > 660 {
         return Err(format!("401 times {claims}"));
@@ -65,7 +66,8 @@ async fn github(folder: &Path) -> GithubApi {
     fs::create_dir_all(folder).expect("a folder");
     git::key(folder, "app", &["-t", "rsa", "-b", "2048", "-m", "PEM"]);
     let private_key = fs::read_to_string(folder.join("app")).expect("a key");
-    let public_key = std::process::Command::new("ssh-keygen").args(["-e", "-m", "PEM", "-f"]).arg(folder.join("app")).output();
+    let public_key =
+        std::process::Command::new("ssh-keygen").args(["-e", "-m", "PEM", "-f"]).arg(folder.join("app")).output();
     let public_key = String::from_utf8(public_key.expect("ssh-keygen").stdout).expect("text");
     fs::remove_file(folder.join("app")).expect("removed");
     let state = Arc::new(Mutex::new(Stand::default()));
@@ -83,7 +85,10 @@ async fn github(folder: &Path) -> GithubApi {
                     let life = if state.expired > 0 { -60 } else { 3600 };
                     state.expired = state.expired.saturating_sub(1);
                     let end = chrono::Utc::now() + chrono::TimeDelta::seconds(life);
-                    Response::json(201, &json!({ "token": format!("ghs_story_{number}"), "expires_at": end.to_rfc3339() }))
+                    Response::json(
+                        201,
+                        &json!({ "token": format!("ghs_story_{number}"), "expires_at": end.to_rfc3339() }),
+                    )
                 }
             }
         })
@@ -186,7 +191,10 @@ async fn settings_are_changed_tested_and_forgotten_while_the_server_works() {
     let answer = client.write(Method::PUT, routes::SYNC_SETTINGS, &change).await.expect(200);
     assert!(!answer.text().contains(TOKEN));
     assert!(answer.json::<SyncSettings>().token_set);
-    status_when(client, "the new source", |status| status.source == "git" && status.commit.is_some() && !status.running).await;
+    status_when(client, "the new source", |status| {
+        status.source == "git" && status.commit.is_some() && !status.running
+    })
+    .await;
     assert_eq!(client.log_text(&client.run_well("etl").await.id).await, "from git\n");
     let _ = client.try_start("plain").await.problem(404, "pipeline_not_found");
 
@@ -219,7 +227,8 @@ async fn a_push_that_is_told_starts_a_sync_once_and_only_with_proof() {
     let (client, stranger) = (server.client(), server.anonymous());
     status_when(client, "the first sync", |status| status.commit.is_some() && !status.running).await;
     let send = async |headers: &[(&str, &str)], body: &str| {
-        let mut request = stranger.request(Method::POST, routes::SYNC_WEBHOOK).header("Content-Type", "application/json");
+        let mut request =
+            stranger.request(Method::POST, routes::SYNC_WEBHOOK).header("Content-Type", "application/json");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
