@@ -26,7 +26,7 @@ fn parity<T: ToJSON + ParseFromJSON + Serialize + DeserializeOwned>(samples: &[T
 
         let by_serde: T = serde_json::from_value(poem).unwrap_or_else(|e| panic!("serde cannot read {name}: {e}"));
         assert_eq!(serde_json::to_value(&by_serde).expect("serde writes it"), serde, "{name} read by serde");
-        let by_browser: T = fastflow_shared::json::from_str(&serde.to_string())
+        let by_browser: T = json::from_str(&serde.to_string())
             .unwrap_or_else(|e| panic!("the browser cannot read {name}: {e}"));
         assert_eq!(serde_json::to_value(&by_browser).expect("serde writes it"), serde, "{name} read by the browser");
         let by_poem = read_by_poem::<T>(serde.clone()).unwrap_or_else(|e| panic!("poem cannot read {name}: {e}"));
@@ -72,6 +72,40 @@ fn pairs() -> BTreeMap<String, String> {
 
 fn user() -> User {
     User { id: "u".to_owned(), username: "ada".to_owned(), role: Role::Admin, created_at: time() }
+}
+
+fn locked_package() -> LockedPackage {
+    LockedPackage { name: "rich".to_owned(), version: text("14.0"), built: true }
+}
+
+fn environment() -> PipelineEnvironment {
+    PipelineEnvironment {
+        state: EnvironmentState::Ready,
+        error: text("e"),
+        named_by: text("uv.lock"),
+        key: text("00ff"),
+        python_version: text("3.11.2"),
+        uv_version: text("0.9.1"),
+        image_id: text("sha256:00"),
+        built_at: Some(time()),
+        build_seconds: Some(1.5),
+        last_used_at: None,
+        size_bytes: Some(1 << 40),
+        files: Some(3),
+        link_mode: text("hardlink"),
+        packages: vec![locked_package()],
+    }
+}
+
+fn storage() -> Storage {
+    Storage {
+        link_mode: "copy".to_owned(),
+        measured_at: Some(time()),
+        bytes: Some(1 << 40),
+        budget_bytes: None,
+        environments: Some(3),
+        environments_in_use: Some(2),
+    }
 }
 
 fn full_run() -> Run {
@@ -506,6 +540,9 @@ fn every_type_is_the_same_json_for_the_server_and_the_browser() {
         parity(&[SyncSettingsChange::default(), sync_settings_change()]),
         parity(&[SyncTest { ok: false, code: text("c"), message: "m".to_owned(), commit: None }]),
         parity(&[WebhookAnswer { sync_started: true, message: "m".to_owned() }]),
+        parity(&[locked_package()]),
+        parity(&[environment()]),
+        parity(&[storage()]),
         parity(&[Health { status: "ok".to_owned(), version: "0.1.0".to_owned() }]),
         parity(&[check()]),
         parity(&[Readiness { ready: true, checks: vec![check()] }]),

@@ -5,6 +5,7 @@
 
 mod auth;
 pub mod json;
+mod environment;
 mod log;
 mod metrics;
 mod page;
@@ -18,6 +19,7 @@ mod sync;
 mod system;
 
 pub use auth::*;
+pub use environment::*;
 pub use log::*;
 pub use metrics::*;
 pub use page::*;

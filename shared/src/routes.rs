@@ -38,6 +38,8 @@ pub const SYNC_WEBHOOK: &str = "/api/sync/webhook";
 pub const SECRETS: &str = "/api/secrets";
 /// `GET`: jobs.
 pub const JOBS: &str = "/api/scheduler/jobs";
+/// `GET`: the room that environments take.
+pub const STORAGE: &str = "/api/storage";
 /// `GET`: periodic chores.
 pub const CHORES: &str = "/api/chores";
 
@@ -72,6 +74,12 @@ pub fn pipeline_run(name: &str) -> String {
 #[must_use]
 pub fn pipeline_runs(name: &str) -> String {
     format!("{}/runs", pipeline(name))
+}
+
+/// `GET`: the environment of a pipeline.
+#[must_use]
+pub fn pipeline_environment(name: &str) -> String {
+    format!("{}/environment", pipeline(name))
 }
 
 /// `GET`: counters of a pipeline.

@@ -3,6 +3,7 @@
 
 mod auth;
 mod door;
+mod environments;
 mod files;
 mod logs;
 mod pipelines;
@@ -111,6 +112,7 @@ fn services(
         secrets::SecretsApi(api.clone()),
         sync::SyncApi(api.clone()),
         system::SystemApi(api.clone()),
+        environments::EnvironmentsApi(api.clone()),
     );
     let service = OpenApiService::new(operations, "Fast-Flow", env!("CARGO_PKG_VERSION"));
     (probes, service)

@@ -36,13 +36,14 @@ const PREPARATION_USER: &str = "10002:10002";
 const DEFAULT_WORKER_USER: &str = "10001:10001";
 
 /// Variables of the server's own environment that uv understands and that preparation is given.
-const UV_VARIABLES: [&str; 12] = [
+const UV_VARIABLES: [&str; 13] = [
     "UV_DEFAULT_INDEX",
     "UV_INDEX",
     "UV_INDEX_URL",
     "UV_EXTRA_INDEX_URL",
     "UV_FIND_LINKS",
     "UV_INDEX_STRATEGY",
+    "UV_PYTHON_INSTALL_MIRROR",
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "NO_PROXY",
@@ -147,7 +148,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let journal =
         Journal::open(journal::Options { dir: config.data.logs_dir.clone(), max_bytes: config.runs.log_max_bytes })?;
     let engine: Arc<dyn Engine> = Arc::new(DockerEngine::new(engine_options(&config, &instance))?);
-    let environments = Environments::open(environment_options(&config), engine.clone(), clock.clone())?;
+    let environments = Environments::open(environment_options(&config), engine.clone(), store.clone(), clock.clone())?;
     create_folder(&config.data.pipelines_dir)?;
     let catalog = Catalog::new(
         catalog::Options {
@@ -208,7 +209,10 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         error!(%error, "the pipelines cannot be read: {error}");
     }
     let repository = sync.settings().repository_url;
-    let upkeep = Upkeep::new(clock.clone(), chores::all(&auth, &catalog, &store, &runs, &sync, &schedule));
+    let upkeep = Upkeep::new(
+        clock.clone(),
+        chores::all(&auth, &catalog, &store, &runs, &sync, &schedule, config.worker.uv_cache_max_bytes),
+    );
     let api = Api {
         auth,
         catalog,

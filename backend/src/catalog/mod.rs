@@ -6,6 +6,7 @@
 mod code;
 mod root;
 mod scan;
+mod spare;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;

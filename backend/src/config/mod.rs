@@ -173,6 +173,8 @@ pub struct Worker {
     pub host_paths: Vec<(PathBuf, PathBuf)>,
     /// `UV_PRE_HEAT`.
     pub pre_heat: bool,
+    /// `UV_CACHE_MAX_MB` in bytes; `None` is no limit.
+    pub uv_cache_max_bytes: Option<u64>,
     /// `WORKER_BASE_IMAGE`.
     pub image: String,
     /// `WORKER_USER`, as `uid:gid`.
@@ -280,6 +282,7 @@ impl Config {
                 docker_host: v.opt_text("DOCKER_HOST"),
                 host_paths: v.pairs("HOST_PATHS"),
                 pre_heat: v.flag("UV_PRE_HEAT"),
+                uv_cache_max_bytes: Some(v.whole::<u64>("UV_CACHE_MAX_MB")).filter(|mb| *mb > 0).map(|mb| mb << 20),
                 image: v.text("WORKER_BASE_IMAGE"),
                 user: v.text("WORKER_USER"),
                 capabilities: v.list("WORKER_CAPABILITIES"),

@@ -267,6 +267,13 @@ pub const GROUPS: &[Group] = &[
                 "Whether the environment of a new or changed pipeline is built at once; otherwise by its first run.",
             ),
             setting(
+                "UV_CACHE_MAX_MB",
+                "20480",
+                Kind::Whole { min: 0, max: 1 << 40 },
+                "Room in MB for environments, uv's cache and kept code; beyond it what was used longest ago is deleted, but \
+                 nothing that a pipeline or a run needs. 0 is no limit.",
+            ),
+            setting(
                 "WORKER_BASE_IMAGE",
                 "ghcr.io/astral-sh/uv:python3.11-bookworm-slim",
                 Kind::Text,

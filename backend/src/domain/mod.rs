@@ -7,5 +7,6 @@ pub mod outcome;
 pub mod pipeline;
 pub mod repository;
 pub mod run;
+pub mod script;
 pub mod size;
 pub mod trigger;

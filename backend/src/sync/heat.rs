@@ -130,8 +130,8 @@ impl Sync {
 
     async fn prepare(&self, pipeline: &Arc<Pipeline>, image: &Image, gate: bool, log: &Log) {
         let name = &pipeline.name;
-        let (folder, python) = (pipeline.folder.clone(), pipeline.settings.python_version.clone());
-        let read = tokio::task::spawn_blocking(move || Inputs::read(&folder, python)).await;
+        let (folder, settings) = (pipeline.folder.clone(), pipeline.settings.clone());
+        let read = tokio::task::spawn_blocking(move || Inputs::read(&folder, &settings)).await;
         let inputs = match read.map_err(std::io::Error::other).flatten() {
             Ok(inputs) => inputs,
             Err(error) => {
@@ -175,6 +175,7 @@ impl Sync {
                         }
                         EnvironmentState::Failed
                     }
+                    EnvironmentError::Python { .. } => EnvironmentState::Failed,
                     _ => EnvironmentState::Unknown,
                 };
                 log.say(&format!("{name}: its environment could not be built: {message}"));

@@ -4,6 +4,7 @@
 //! one, each commit becomes a folder of its own that never changes, its environments are built, and then one atomic switch
 //! makes it what starts find (ADR 9).
 
+mod environments;
 mod heat;
 mod live;
 mod log;
@@ -31,6 +32,7 @@ use crate::github::{Github, GithubError};
 use crate::runs::Runs;
 use crate::store::{Store, StoreError};
 
+pub use environments::TidyError;
 pub use heat::Readiness;
 use live::Live;
 pub use log::{News, SyncLog};

@@ -10,6 +10,7 @@ mod crash_matrix;
 mod database_trouble;
 mod dependencies;
 mod docker_trouble;
+mod environments;
 mod failures;
 mod isolation;
 mod logs;
