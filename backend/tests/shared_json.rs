@@ -26,8 +26,8 @@ fn parity<T: ToJSON + ParseFromJSON + Serialize + DeserializeOwned>(samples: &[T
 
         let by_serde: T = serde_json::from_value(poem).unwrap_or_else(|e| panic!("serde cannot read {name}: {e}"));
         assert_eq!(serde_json::to_value(&by_serde).expect("serde writes it"), serde, "{name} read by serde");
-        let by_browser: T = json::from_str(&serde.to_string())
-            .unwrap_or_else(|e| panic!("the browser cannot read {name}: {e}"));
+        let by_browser: T =
+            json::from_str(&serde.to_string()).unwrap_or_else(|e| panic!("the browser cannot read {name}: {e}"));
         assert_eq!(serde_json::to_value(&by_browser).expect("serde writes it"), serde, "{name} read by the browser");
         let by_poem = read_by_poem::<T>(serde.clone()).unwrap_or_else(|e| panic!("poem cannot read {name}: {e}"));
         assert_eq!(serde_json::to_value(&by_poem).expect("serde writes it"), serde, "{name} read by poem-openapi");

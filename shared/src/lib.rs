@@ -4,8 +4,8 @@
 //! Names in Rust, in JSON and in the OpenAPI document are the same, so nothing can drift: no field is renamed.
 
 mod auth;
-pub mod json;
 mod environment;
+pub mod json;
 mod log;
 mod metrics;
 mod page;
