@@ -73,6 +73,7 @@ fn inside(route: &Route) -> Html {
         Route::Pipeline { name } => html! { <pages::PipelinePage key={name.clone()} name={name.clone()} /> },
         Route::Vault => html! { <pages::VaultPage /> },
         Route::Jobs => html! { <pages::Jobs /> },
+        Route::Sync => html! { <pages::SyncPage /> },
         Route::System => html! { <pages::System /> },
         Route::Users => html! { <pages::Users /> },
         Route::Audit => html! { <pages::Audit /> },

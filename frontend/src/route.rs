@@ -34,6 +34,8 @@ pub enum Route {
     Vault,
     /// Schedules.
     Jobs,
+    /// Where the code comes from.
+    Sync,
     /// The server itself.
     System,
     /// Users.
@@ -61,6 +63,7 @@ impl Route {
             ["pipelines", name] => Self::Pipeline { name: decode(name) },
             ["secrets"] => Self::Vault,
             ["schedules"] => Self::Jobs,
+            ["sync"] => Self::Sync,
             ["system"] => Self::System,
             ["users"] => Self::Users,
             ["audit"] => Self::Audit,
@@ -88,6 +91,7 @@ impl Route {
             Self::Pipeline { name } => format!("/pipelines/{}", segment(name)),
             Self::Vault => "/secrets".to_owned(),
             Self::Jobs => "/schedules".to_owned(),
+            Self::Sync => "/sync".to_owned(),
             Self::System => "/system".to_owned(),
             Self::Users => "/users".to_owned(),
             Self::Audit => "/audit".to_owned(),
@@ -113,6 +117,7 @@ mod tests {
             Route::Pipeline { name },
             Route::Vault,
             Route::Jobs,
+            Route::Sync,
             Route::System,
             Route::Users,
             Route::Audit,

@@ -43,6 +43,8 @@ pub struct Options {
     pub log_disk: Option<&'static str>,
     /// Containers that it keeps parked; a start waits until they are.
     pub warm: usize,
+    /// Size of a disk of its own for the mirror of git, like `2m`; needs the right to mount.
+    pub git_disk: Option<&'static str>,
     /// Whether a start only waits for `/health`, because `/ready` will not come.
     pub unready: bool,
 }
@@ -86,6 +88,13 @@ impl Options {
     #[must_use]
     pub fn warm(mut self, containers: usize) -> Self {
         self.warm = containers;
+        self
+    }
+
+    /// The mirror of git lies on a disk of its own, as small as this.
+    #[must_use]
+    pub fn git_disk(mut self, size: &'static str) -> Self {
+        self.git_disk = Some(size);
         self
     }
 

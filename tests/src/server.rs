@@ -150,20 +150,28 @@ impl Server {
     }
 
     fn command(&self) -> Command {
-        let Some(size) = self.options.log_disk else {
+        // Mounted for this process alone, so they go with it and nobody has to clean up.
+        let logs = self.options.log_disk.map(|size| (size, self.root.join("small-disk")));
+        let git = self.options.git_disk.map(|size| (size, self.data_dir().join("git")));
+        let mut script = String::new();
+        for (size, folder) in logs.iter().chain(&git) {
+            fs::create_dir_all(folder).expect("a folder to mount at");
+            script.push_str(&format!("mount -t tmpfs -o size={size} none '{}' && ", folder.display()));
+        }
+        if script.is_empty() {
             let mut command = Command::new(place::server_binary());
             command.arg("serve");
             return command;
-        };
-        // Mounted for this process alone, so it goes with it and nobody has to clean up.
-        let logs = self.root.join("small-disk");
-        fs::create_dir_all(&logs).expect("a folder to mount at");
-        let script = r#"mount -t tmpfs -o "size=$1" none "$2" && LOGS_DIR=$2 exec "$0" serve"#;
+        }
+        if let Some((_, folder)) = &logs {
+            script.push_str(&format!("LOGS_DIR='{}' ", folder.display()));
+        }
+        script.push_str(r#"exec "$0" serve"#);
         let mut command = Command::new("unshare");
         if !rustix::process::geteuid().is_root() {
             command.arg("--map-root-user");
         }
-        command.args(["--mount", "sh", "-c", script]).arg(place::server_binary()).arg(size).arg(logs);
+        command.args(["--mount", "sh", "-c", &script]).arg(place::server_binary());
         command
     }
 

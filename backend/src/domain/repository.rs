@@ -65,6 +65,9 @@ impl Address {
         if host.is_empty() || host.starts_with(['-', ':']) || !host.chars().all(good) || path.is_empty() {
             return Err(allowed());
         }
+        if userinfo.is_some_and(|info| info.starts_with('-')) {
+            return Err(allowed());
+        }
         let (username, password) = match userinfo {
             None | Some("") => (None, None),
             Some(info) => match info.split_once(':') {
@@ -100,7 +103,8 @@ fn scp(text: &str) -> Option<Parsed> {
     let (authority, path) = text.split_once(':')?;
     let (user, host) = authority.split_once('@')?;
     let good = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-    let named = !user.is_empty() && !host.is_empty() && !host.starts_with('-') && !path.is_empty();
+    let named =
+        !user.is_empty() && !user.starts_with('-') && !host.is_empty() && !host.starts_with('-') && !path.is_empty();
     let plain = user.chars().all(good) && host.chars().all(good);
     (named && plain).then(|| {
         let host = host.to_ascii_lowercase();

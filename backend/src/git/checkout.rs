@@ -23,8 +23,9 @@ use super::fetch::short;
 use super::job::{Fault, FaultKind, Job};
 use crate::domain::repository::link_stays_inside;
 
-/// Most entries of one pipeline that are written: one more than the catalog accepts, so that it tells of it.
-const MAX_ENTRIES: usize = 50_001;
+/// Most entries of one pipeline that are written, its own folder included: one more than the catalog accepts, so that it tells
+/// of it.
+const MAX_ENTRIES: usize = 50_002;
 
 /// Folders within folders.
 const MAX_DEPTH: usize = 60;
@@ -170,7 +171,7 @@ impl Writer<'_> {
         let io = |error: io::Error| Fault::io("the commit's files cannot be written", &error);
         fs::create_dir_all(to).map_err(io)?;
         let mut trees = BTreeMap::new();
-        for entry in tree.iter() {
+        for entry in tree {
             self.left = MAX_ENTRIES;
             let name = String::from_utf8_lossy(entry.name_bytes()).into_owned();
             if self.entry(&entry, to, &name, 0)? {
@@ -240,7 +241,7 @@ impl Writer<'_> {
         if !self.settle(fs::create_dir(path), shown)? {
             return Ok(false);
         }
-        for inner in tree.iter() {
+        for inner in &tree {
             let name = format!("{shown}/{}", String::from_utf8_lossy(inner.name_bytes()));
             self.entry(&inner, path, &name, depth + 1)?;
         }

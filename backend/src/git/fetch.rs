@@ -265,6 +265,12 @@ fn fault(job: &Job, notes: &Notes, error: &git2::Error) -> Fault {
             format!("the certificate of {} is not trusted ({words}): set SSL_CERT_FILE to your authority's", job.host),
         );
     }
+    if error.class() == ErrorClass::Odb {
+        return Fault::new(
+            FaultKind::Other,
+            format!("the repository at {url} is damaged ({words}): run git fsck there"),
+        );
+    }
     let missing = error.code() == ErrorCode::NotFound || status("404") || words.contains("failed to resolve path");
     if missing || words.contains("not found") && error.class() != ErrorClass::Net {
         return Fault::new(

@@ -8,6 +8,7 @@ use fastflow_shared::{
     SyncStatus, TriggerDraft, User, UserAccount, UserChange, UserWithPassword, VaultChange, VaultEntry, routes,
 };
 use gloo_net::http::Method;
+use serde_json::{Map, Value};
 
 use super::client::{Answer, Ask, deliver, dismiss, get, get_even, order, write};
 use crate::logic::query::{RunFilter, url};
@@ -110,6 +111,22 @@ pub fn log_download(id: &str, timestamps: bool) -> String {
 /// Looks at the code again.
 pub fn sync() -> Ask<SyncStatus> {
     order(Method::POST, routes::SYNC)
+}
+
+/// Begins to sync, or joins; the log tells the rest.
+pub async fn sync_begin() -> Answer<SyncStatus> {
+    order(Method::POST, &url(routes::SYNC, &[("wait", "false".to_owned())])).await
+}
+
+/// Where the code comes from. As plain JSON: the form is made from a list of fields.
+pub async fn sync_settings() -> Answer<Map<String, Value>> {
+    get(routes::SYNC_SETTINGS).await
+}
+
+/// Saves where the code comes from, or only tries it.
+pub async fn sync_change((settings, save): (Map<String, Value>, bool)) -> Answer<Map<String, Value>> {
+    let (method, path) = if save { (Method::PUT, routes::SYNC_SETTINGS) } else { (Method::POST, routes::SYNC_TEST) };
+    write(method, path, &settings).await
 }
 
 /// How fresh the code is.

@@ -143,6 +143,7 @@ pub fn Sync() -> Html {
     html! {
         <div class="sync" data-testid="sync-state">
             if let Some(status) = data {
+                <Link to={Route::Sync} classes="sync-link">
                 if let Some(error) = &status.last_error {
                     <span class="sync-bad" title={error.clone()}>{glyph(Icon::Alert)}{t.dash.sync_failed}</span>
                 } else if let Some(at) = status.last_sync_at {
@@ -157,6 +158,7 @@ pub fn Sync() -> Html {
                 } else {
                     <span class="faint">{t.dash.never_synced}</span>
                 }
+                </Link>
             }
             <Button text={if sync.busy { t.dash.syncing } else { t.dash.sync }} icon={Icon::Refresh} busy={sync.busy} onclick={sync.go} testid="sync" />
         </div>

@@ -35,7 +35,9 @@ fn belongs(page: &Route, here: &Route) -> bool {
     page == here
         || matches!(
             (page, here),
-            (Route::Runs, Route::Run { .. } | Route::RunLog { .. }) | (Route::Dashboard, Route::Pipeline { .. })
+            (Route::Runs, Route::Run { .. } | Route::RunLog { .. })
+                | (Route::Dashboard, Route::Pipeline { .. })
+                | (Route::System, Route::Sync)
         )
 }
 

@@ -9,6 +9,8 @@ use crate::browser;
 use crate::hooks::{TabState, use_live, use_load, use_tab};
 use crate::logic::format::short_commit;
 use crate::logic::outcome::Tone;
+use crate::route::Route;
+use crate::router::Link;
 use crate::text::{Texts, use_text};
 use crate::ui::icon::{Icon, glyph};
 use crate::ui::time::Ago;
@@ -83,7 +85,7 @@ pub fn System() -> Html {
                     })}
                 </section>
                 <section class="card panel">
-                    <h2>{t.system.code}</h2>
+                    <h2><Link to={Route::Sync} classes="link">{t.system.code}</Link></h2>
                     {view(&sync.load, 3, &sync.reload, |sync| html! {
                         <>
                             if let Some(error) = &sync.last_error {

@@ -216,6 +216,7 @@ pub const TEXTS: Texts = Texts {
     vault: super::de_more::VAULT,
     people: super::de_people::PEOPLE,
     jobs: super::de_more::JOBS,
+    code: super::de_more::CODE,
     system: super::de_more::SYSTEM,
     palette: super::de_more::PALETTE,
     lost: super::de_more::LOST,

@@ -93,6 +93,46 @@ pub const JOBS: Jobs = Jobs {
     instances: "Läufe zugleich, höchstens",
 };
 
+/// Woher der Code kommt.
+pub const CODE: Code = Code {
+    title: "Code",
+    lead: "Ein Push geht als ein Commit live, mit fertig gebauten Abhängigkeiten.",
+    now: "Jetzt synchronisieren",
+    settings: "Einstellungen",
+    log: "Protokoll der letzten Synchronisierung",
+    added: "neu",
+    changed: "geändert",
+    removed: "entfernt",
+    unchanged: "unverändert",
+    broken: "fehlerhaft",
+    repository: "Repository",
+    by: "von",
+    none: "Noch keine Synchronisierung.",
+    auth_none: "Keine Zugangsdaten",
+    auth_token: "Token",
+    auth_app: "GitHub-App",
+    auth_ssh: "Deploy-Schlüssel (ssh)",
+    auth: "Zugang",
+    interval: "Alle … Sekunden synchronisieren",
+    subdir: "Ordner der Pipelines",
+    username: "Benutzername",
+    ssh_key: "Deploy-Schlüssel",
+    known_hosts: "Host-Schlüssel des Servers",
+    app_id: "App-ID",
+    installation: "Installations-ID",
+    api_url: "Adresse der API",
+    app_key: "Privater Schlüssel (PEM)",
+    webhook: "Geheimnis des Webhooks",
+    webhook_hint: "Pushes mit diesem Geheimnis an /api/sync/webhook senden.",
+    stored: "Hinterlegt; eine Eingabe ersetzt es.",
+    test: "Verbindung prüfen",
+    saved: "Gespeichert. Eine Synchronisierung hat begonnen.",
+    subdir_hint: "Leer für das ganze Repository.",
+    interval_hint: "0 für nie.",
+    url_hint: "https://…, git@host:pfad oder ein Ordner. Leer für den einfachen Ordner des Servers.",
+    distance: |ahead, behind| format!("{behind} zurück, {ahead} voraus"),
+};
+
 /// The server itself.
 pub const SYSTEM: System = System {
     title: "System",

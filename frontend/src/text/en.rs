@@ -214,6 +214,7 @@ pub const TEXTS: Texts = Texts {
     vault: super::en_more::VAULT,
     people: super::en_people::PEOPLE,
     jobs: super::en_more::JOBS,
+    code: super::en_more::CODE,
     system: super::en_more::SYSTEM,
     palette: super::en_more::PALETTE,
     lost: super::en_more::LOST,

@@ -93,6 +93,46 @@ pub const JOBS: Jobs = Jobs {
     instances: "Most runs at once",
 };
 
+/// Where the code comes from.
+pub const CODE: Code = Code {
+    title: "Code",
+    lead: "A push goes live as one commit, with its dependencies already built.",
+    now: "Sync now",
+    settings: "Settings",
+    log: "Log of the latest sync",
+    added: "added",
+    changed: "changed",
+    removed: "removed",
+    unchanged: "unchanged",
+    broken: "broken",
+    repository: "Repository",
+    by: "by",
+    none: "No sync yet.",
+    auth_none: "No credential",
+    auth_token: "Token",
+    auth_app: "GitHub App",
+    auth_ssh: "Deploy key (ssh)",
+    auth: "Credential",
+    interval: "Sync every … seconds",
+    subdir: "Folder of the pipelines",
+    username: "User name",
+    ssh_key: "Deploy key",
+    known_hosts: "Host keys of the server",
+    app_id: "App ID",
+    installation: "Installation ID",
+    api_url: "Address of the API",
+    app_key: "Private key (PEM)",
+    webhook: "Secret of the webhook",
+    webhook_hint: "Send pushes to /api/sync/webhook with this secret.",
+    stored: "Stored; what you enter replaces it.",
+    test: "Test the connection",
+    saved: "Saved. A sync has begun.",
+    subdir_hint: "Empty for the whole repository.",
+    interval_hint: "0 for never.",
+    url_hint: "https://…, git@host:path, or a folder. Empty for the plain folder of the server.",
+    distance: |ahead, behind| format!("{behind} behind, {ahead} ahead"),
+};
+
 /// The server itself.
 pub const SYSTEM: System = System {
     title: "System",

@@ -31,6 +31,7 @@ pub struct Texts {
     pub vault: Vault,
     pub people: People,
     pub jobs: Jobs,
+    pub code: Code,
     pub system: System,
     pub palette: Palette,
     pub lost: Lost,
@@ -132,6 +133,13 @@ tables! {
         name, kind, cron, interval, once, zone, cron_hint, interval_hint, once_hint, yours, catch_up, latest, skip, all,
         latest_hint, skip_hint, all_hint, overlap, allow, queue, cancel, allow_hint, busy_hint, queue_hint, cancel_hint, limit,
         instances
+    }
+    /// Where the code comes from.
+    Code {
+        title, lead, now, settings, log, added, changed, removed, unchanged, broken, repository, by, none, auth_none, auth_token,
+        auth_app, auth_ssh, auth, interval, subdir, username, ssh_key, known_hosts, app_id, installation, api_url, app_key,
+        webhook, webhook_hint, stored, test, saved, subdir_hint, interval_hint, url_hint;
+        fn distance(i32, i32)
     }
     /// The server itself.
     System {

@@ -26,6 +26,8 @@ mod schedules;
 mod secrets;
 mod shutdown;
 mod sync;
+mod sync_hostile;
+mod sync_settings;
 mod validation;
 mod viewers;
 mod web_budget;

@@ -44,7 +44,7 @@ async fn output(client: &Client, pipeline: &str) -> String {
 }
 
 /// Everything that lies in a folder, to look for what must not be there.
-fn holds(folder: &std::path::Path, needle: &str) -> Option<std::path::PathBuf> {
+pub fn holds(folder: &std::path::Path, needle: &str) -> Option<std::path::PathBuf> {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let (path, kind) = (entry.path(), entry.file_type().expect("a kind"));
         if kind.is_dir() {
