@@ -178,7 +178,7 @@ impl Gate {
         if let Some(caller) = &caller {
             request.extensions_mut().insert(caller.clone());
         }
-        let answer = inner.call(request).await.unwrap_or_else(|error| error.into_response());
+        let answer = inner.call(request).await.unwrap_or_else(poem::Error::into_response);
         let status = answer.status();
         let refused = found.rule.refusals && status == StatusCode::UNAUTHORIZED;
         let decided = caller.is_some() || status.is_success() || refused;

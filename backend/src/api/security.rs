@@ -93,7 +93,7 @@ impl<'a> ApiExtractor<'a> for Access {
 /// The token that a request shows, and whether by cookie. A bearer token decides when there is one. Another scheme is none
 /// of ours: a proxy that asks for a password of its own passes that on with every request of the browser's.
 pub(super) fn shown_token(request: &Request, https: bool) -> Option<(String, bool)> {
-    let authorization = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes());
+    let authorization = request.headers().get(header::AUTHORIZATION).map(poem::http::HeaderValue::as_bytes);
     if let Some((scheme, token)) = authorization.and_then(|value| value.split_at_checked(7))
         && scheme.eq_ignore_ascii_case(b"bearer ")
     {

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{Auth, AuthError, Client, Identity, Inner, hashing};
-use crate::crypto::{Token, readable_password};
+use crate::crypto::{Token, TokenHash, readable_password};
 use crate::domain::clock::Millis;
 use crate::domain::password;
 use crate::store::{StoreError, UserChanged, UserRow};
@@ -142,7 +142,7 @@ impl Auth {
         }
         let (hash, _) = self.new_password(Some(new), &user.username, "new_password").await?;
         let keep = Token::parse(session).map(|token| token.hash());
-        self.store_password(&user.id, &hash, keep.as_ref().map(|hash| hash.as_str())).await.map(drop)
+        self.store_password(&user.id, &hash, keep.as_ref().map(TokenHash::as_str)).await.map(drop)
     }
 
     async fn store_password(&self, id: &str, hash: &str, keep: Option<&str>) -> Result<UserRow, AuthError> {
