@@ -4,6 +4,7 @@
 mod auth;
 mod door;
 mod files;
+mod log_pages;
 mod logs;
 mod pipelines;
 mod problem;
@@ -104,6 +105,7 @@ fn services(
         pipelines::PipelinesApi(api.clone()),
         runs::RunsApi(api.clone()),
         logs::LogsApi(api.clone()),
+        log_pages::LogPagesApi(api.clone()),
         files::FilesApi(api.clone()),
         secrets::SecretsApi(api.clone()),
         system::SystemApi(api.clone()),

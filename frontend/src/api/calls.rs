@@ -1,7 +1,7 @@
 //! The calls, one function each.
 
 use fastflow_shared::{
-    Chore, Job, Login, LoginAnswer, MetricsBatch, NewVaultEntry, Overview, Pipeline, PipelineStats, PipelineSwitch,
+    Chore, Job, LogHits, LogPage, Login, LoginAnswer, MetricsBatch, NewVaultEntry, Overview, Pipeline, PipelineStats, PipelineSwitch,
     Readiness, Run, RunHealth, RunPage, StartRun, SyncStatus, User, VaultChange, VaultEntry, routes,
 };
 use gloo_net::http::Method;
@@ -96,6 +96,16 @@ pub fn retry_run(id: String) -> Ask<Run> {
 /// CPU and memory of a run, thinned out for a chart.
 pub fn metrics(id: String) -> Ask<MetricsBatch> {
     get(&url(&routes::run_metrics(&id), &[("points", POINTS.to_string())]))
+}
+
+/// A page of a run's log: at `("offset" | "line" | "time" | "before", value)`.
+pub fn log_page(id: &str, at: (&'static str, String), limit: usize) -> Ask<LogPage> {
+    get(&url(&routes::run_logs_lines(id), &[at, ("limit", limit.to_string())]))
+}
+
+/// Where a text occurs in a run's log, from an offset on.
+pub fn log_search(id: &str, text: &str, from: i64) -> Ask<LogHits> {
+    get(&url(&routes::run_logs_search(id), &[("text", text.to_owned()), ("from", from.to_string())]))
 }
 
 /// Where to download a run's log.

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use fastflow_shared::{ErrorType, Phase, Run, WaitsFor};
+use fastflow_shared::{Phase, Run, WaitsFor};
 use yew::prelude::*;
 
 use crate::api;
@@ -52,12 +52,6 @@ fn sentence(t: &Texts, run: &Run, outcome: Outcome) -> Option<String> {
     }
 }
 
-/// "512 MiB of 512 MiB", for a run that ran out of memory.
-fn memory(t: &Texts, run: &Run) -> Option<String> {
-    let peak = t.bytes(run.ram_peak_mb? * 1_048_576.0);
-    Some((t.run.of_limit)(&peak, &t.bytes(run.memory_limit? as f64)))
-}
-
 /// The head.
 #[component]
 pub fn RunHead(props: &RunHeadProps) -> Html {
@@ -75,11 +69,6 @@ pub fn RunHead(props: &RunHeadProps) -> Html {
                         <strong data-testid="outcome">{t.outcome(outcome)}</strong>
                         if let Some(text) = sentence(t, run, outcome) {
                             <span data-testid="cause">{text}</span>
-                        }
-                        if run.error_type == Some(ErrorType::Oom) {
-                            if let Some(text) = memory(t, run) {
-                                <span class="tag tone-bad num">{text}</span>
-                            }
                         }
                         if let Some(code) = run.exit_code.filter(|code| *code != 0) {
                             <span class="tag tone-quiet num" data-testid="exit-code">{(t.run.exit)(code)}</span>

@@ -73,14 +73,13 @@ pub const RUN: RunTexts = RunTexts {
     attempt_of: |n, all| format!("{n} of {all}"),
     by: |who| format!("by {who}"),
     exit: |code| format!("Exit code {code}"),
-    of_limit: |used, limit| format!("{used} of {limit}"),
 };
 
 /// The log viewer.
 pub const LOG: Log = Log {
     label: "Log",
     jump: "Jump to latest",
-    search: "Search in loaded lines",
+    search: "Search the whole log",
     next: "Next match",
     previous: "Previous match",
     no_hits: "No match",
@@ -96,8 +95,11 @@ pub const LOG: Log = Log {
     ended: "Complete",
     waiting: "Waiting for the first line…",
     empty: "The script wrote nothing.",
-    from_line: "Shown from the linked line on.",
-    load_all: "Show the latest lines",
+    earlier: "Show earlier lines",
+    away: "An earlier part",
+    searching: "Searching…",
+    go: "Line or time",
+    go_hint: "Go to a line (1500) or a time (18:34:05); Enter goes there",
     link: "Link to this line",
     stderr: "Standard error",
     full_page: "Open on a page of its own",
@@ -106,7 +108,6 @@ pub const LOG: Log = Log {
     options: "Log options",
     hits: |at, all| format!("{at} of {all}"),
     skipped: |n| format!("{n} lines not shown here. The stored log is whole."),
-    evicted: |n| format!("{n} earlier lines are no longer loaded."),
     cut: |n| format!("… {n} more in this line; the download has it whole"),
 };
 

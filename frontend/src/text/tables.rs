@@ -92,14 +92,14 @@ tables! {
         memory, peak, average, soft_limit, hard_limit, no_samples, samples_soon, soft_exceeded, throttled, waited, prepared, ran,
         timeline, queue_next, waits_installation, waits_shared, waits_docker, due, timeout, details, no_limit, table, time, created, cores, log_size, stopping_hint,
         interrupted_hint, success_lead, silent, cached_environment;
-        fn title(&str), fn queue_position(i32), fn attempt_of(i32, i32), fn by(&str), fn exit(i32), fn of_limit(&str, &str)
+        fn title(&str), fn queue_position(i32), fn attempt_of(i32, i32), fn by(&str), fn exit(i32)
     }
     /// The log viewer.
     Log {
         label, jump, search, next, previous, no_hits, stamps, wrap, copy, download, download_plain, download_stamped,
-        reconnecting, connecting, live, ended, waiting, empty, from_line, load_all, link, stderr, full_page, paused,
+        reconnecting, connecting, live, ended, waiting, empty, earlier, away, searching, go, go_hint, link, stderr, full_page, paused,
         copied_link, options;
-        fn hits(usize, usize), fn skipped(&str), fn evicted(&str), fn cut(&str)
+        fn hits(usize, usize), fn skipped(&str), fn cut(&str)
     }
     /// One pipeline.
     PipelineTexts {
