@@ -2,7 +2,7 @@
 
 use fastflow_shared::{
     Chore, Job, LogHits, LogPage, Login, LoginAnswer, MetricsBatch, NewVaultEntry, Overview, Pipeline, PipelineStats, PipelineSwitch,
-    Readiness, Run, RunHealth, RunPage, StartRun, SyncStatus, User, VaultChange, VaultEntry, routes,
+    Readiness, Run, RunDay, RunHealth, RunPage, StartRun, SyncStatus, User, VaultChange, VaultEntry, routes,
 };
 use gloo_net::http::Method;
 
@@ -66,6 +66,17 @@ pub fn runs(filter: RunFilter, cursor: Option<String>, limit: usize) -> Ask<RunP
     pairs.push(("cursor", cursor.unwrap_or_default()));
     pairs.push(("limit", limit.to_string()));
     get(&url(routes::RUNS, &pairs))
+}
+
+/// The last runs that failed since a moment.
+pub fn failed_since(from: String, limit: usize) -> Ask<RunPage> {
+    let pairs = [("status", "FAILED".to_owned()), ("from", from), ("limit", limit.to_string())];
+    get(&url(routes::RUNS, &pairs))
+}
+
+/// How many runs there were on each day of a year, in a time zone.
+pub fn run_days(timezone: String) -> Ask<Vec<RunDay>> {
+    get(&url(routes::RUN_DAYS, &[("timezone", timezone), ("days", "371".to_owned())]))
 }
 
 /// One run.

@@ -13,3 +13,4 @@ pub mod outcome;
 pub mod place;
 pub mod query;
 pub mod time;
+pub mod year;

@@ -1,12 +1,14 @@
 //! The pages, and the frame around them.
 
 mod dash_now;
+mod dash_past;
 mod dashboard;
 mod jobs;
 mod login;
 mod lost;
 mod palette;
 mod pipeline;
+mod pipeline_charts;
 mod pipeline_row;
 mod pipeline_tabs;
 mod run;

@@ -68,6 +68,8 @@ pub const RUN: RunTexts = RunTexts {
     success_lead: "Mit Exit-Code 0 geendet.",
     silent: "Keine Ausgabe seit",
     cached_environment: "war bereit",
+    notify: "Am Ende benachrichtigen",
+    notify_on: "Sie werden benachrichtigt, wenn der Lauf endet, solange dieser Tab offen ist.",
     title: |name| format!("Lauf von {name}"),
     queue_position: |n| format!("Platz {n} in der Schlange"),
     attempt_of: |n, all| format!("{n} von {all}"),
@@ -153,6 +155,7 @@ pub const PIPELINE: PipelineTexts = PipelineTexts {
     no_runs: "Sie lief noch nie. Starte sie, um zu sehen, ob sie läuft.",
     global_default: "Vorgabe des Servers",
     durations: "Dauer der letzten Läufe",
+    peaks: "Spitzenspeicher der letzten Läufe",
     at: |file, line| format!("{file}, Zeile {line}"),
     at_column: |file, line, column| format!("{file}, Zeile {line}, Spalte {column}"),
 };

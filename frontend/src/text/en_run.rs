@@ -68,6 +68,8 @@ pub const RUN: RunTexts = RunTexts {
     success_lead: "Ended with exit code 0.",
     silent: "No output for",
     cached_environment: "was ready",
+    notify: "Tell me when it ends",
+    notify_on: "You will be told when the run ends, while this tab is open.",
     title: |name| format!("Run of {name}"),
     queue_position: |n| format!("Position {n} in the queue"),
     attempt_of: |n, all| format!("{n} of {all}"),
@@ -153,6 +155,7 @@ pub const PIPELINE: PipelineTexts = PipelineTexts {
     no_runs: "It never ran. Start it to see whether it works.",
     global_default: "server’s default",
     durations: "Durations of the latest runs",
+    peaks: "Peak memory of the last runs",
     at: |file, line| format!("{file}, line {line}"),
     at_column: |file, line, column| format!("{file}, line {line}, column {column}"),
 };

@@ -173,7 +173,8 @@ pub fn LogView(props: &LogViewProps) -> Html {
             place.pin = pin(&node);
             let seq_at = |index: usize| Some(first + index as u64);
             match anchor {
-                None if went_up && below > NEAR_END => set.set(seq_at(start)),
+                // At once to the very top: the window must move, or there would be nothing left to scroll to.
+                None if went_up && below > NEAR_END => set.set(seq_at(if top < EDGE { start.saturating_sub(SHIFT) } else { start })),
                 Some(_) if below <= NEAR_END && end == len && !paged => set.set(None),
                 Some(_) if paged && top < EDGE && start == 0 && !begins => more.emit(false),
                 Some(_) if paged && below < EDGE && end == len && goes_on => more.emit(true),

@@ -2,6 +2,7 @@
 //! leaves nothing behind. `scripts/test NAME` runs those whose name contains NAME.
 
 mod access;
+mod accessible;
 mod admission;
 mod browser;
 mod cancel;
