@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Floor of each room. On the top floor `main` calls `app` and `app` reads `config`, so these three have steps of their own.
 /// `config` may see all rooms below, for it fills their `Options`.
-const FLOORS: [(&str, u32); 19] = [
+const FLOORS: [(&str, u32); 21] = [
     ("main", 82),
     ("app", 81),
     ("config", 80),
@@ -27,6 +27,8 @@ const FLOORS: [(&str, u32); 19] = [
     ("journal", 10),
     ("engine", 10),
     ("git", 10),
+    ("github", 20),
+    ("outbound", 10),
     ("crypto", 10),
     ("domain", 0),
     // Only names the rooms.
@@ -34,7 +36,7 @@ const FLOORS: [(&str, u32); 19] = [
 ];
 
 /// Crates that only one room may name.
-const DOORS: [(&str, &str); 7] = [
+const DOORS: [(&str, &str); 10] = [
     ("sqlx", "store"),
     ("bollard", "engine"),
     ("git2", "git"),
@@ -42,6 +44,9 @@ const DOORS: [(&str, &str); 7] = [
     ("poem_openapi", "api"),
     ("fernet", "crypto"),
     ("argon2", "crypto"),
+    ("reqwest", "outbound"),
+    ("jsonwebtoken", "crypto"),
+    ("hmac", "crypto"),
 ];
 
 #[test]

@@ -74,6 +74,40 @@ fn user() -> User {
     User { id: "u".to_owned(), username: "ada".to_owned(), role: Role::Admin, created_at: time() }
 }
 
+fn locked_package() -> LockedPackage {
+    LockedPackage { name: "rich".to_owned(), version: text("14.0"), built: true }
+}
+
+fn environment() -> PipelineEnvironment {
+    PipelineEnvironment {
+        state: EnvironmentState::Ready,
+        error: text("e"),
+        named_by: text("uv.lock"),
+        key: text("00ff"),
+        python_version: text("3.11.2"),
+        uv_version: text("0.9.1"),
+        image_id: text("sha256:00"),
+        built_at: Some(time()),
+        build_seconds: Some(1.5),
+        last_used_at: None,
+        size_bytes: Some(1 << 40),
+        files: Some(3),
+        link_mode: text("hardlink"),
+        packages: vec![locked_package()],
+    }
+}
+
+fn storage() -> Storage {
+    Storage {
+        link_mode: "copy".to_owned(),
+        measured_at: Some(time()),
+        bytes: Some(1 << 40),
+        budget_bytes: None,
+        environments: Some(3),
+        environments_in_use: Some(2),
+    }
+}
+
 fn full_run() -> Run {
     Run {
         id: "0198".to_owned(),
@@ -274,19 +308,106 @@ fn vault_entry() -> VaultEntry {
 
 fn sync_status() -> SyncStatus {
     SyncStatus {
-        source: "folder".to_owned(),
+        source: "git".to_owned(),
+        repository: text("https://h/r"),
+        running: true,
         branch: text("main"),
         commit: None,
         commit_subject: None,
         commit_author: None,
+        ahead: Some(1),
+        behind: Some(2),
         last_sync_at: Some(time()),
+        last_success_at: None,
         last_error: None,
+        last_error_code: text("disk_full"),
+        auto_sync_seconds: Some(60),
         added: vec!["a".to_owned()],
         changed: Vec::new(),
         removed: Vec::new(),
         invalid: Vec::new(),
         pipelines: 1,
+        details: vec![synced()],
     }
+}
+
+fn synced() -> SyncedPipeline {
+    SyncedPipeline {
+        name: "a".to_owned(),
+        change: SyncChange::Added,
+        valid: false,
+        problem: text("p"),
+        environment_state: EnvironmentState::Building,
+        environment_error: None,
+    }
+}
+
+fn sync_record() -> SyncRecord {
+    SyncRecord {
+        id: "s".to_owned(),
+        trigger: "manual".to_owned(),
+        triggered_by: text("ada"),
+        branch: "main".to_owned(),
+        started_at: time(),
+        finished_at: Some(time()),
+        result: SyncResult::Failed,
+        commit_before: text("a"),
+        commit: text("b"),
+        commit_subject: text("s"),
+        commit_author: None,
+        error_code: text("disk_full"),
+        error_message: text("m"),
+        added: 1,
+        changed: 2,
+        removed: 3,
+    }
+}
+
+fn sync_settings() -> SyncSettings {
+    SyncSettings {
+        saved: true,
+        repository_url: text("https://h/r"),
+        branch: "main".to_owned(),
+        subdir: "a/b".to_owned(),
+        auto_sync_seconds: 60,
+        auth: SyncAuth::GithubApp,
+        username: "u".to_owned(),
+        token_set: true,
+        ssh_key_set: false,
+        ssh_known_hosts: "h ssh-rsa A".to_owned(),
+        github_app_id: "1".to_owned(),
+        github_installation_id: "2".to_owned(),
+        github_api_url: "https://h".to_owned(),
+        github_private_key_set: true,
+        webhook_secret_set: false,
+    }
+}
+
+fn sync_settings_change() -> SyncSettingsChange {
+    SyncSettingsChange {
+        repository_url: text("https://h/r"),
+        branch: text("main"),
+        subdir: text("a"),
+        auto_sync_seconds: Some(5),
+        auth: SyncAuth::SshKey,
+        username: text("u"),
+        token: text("t"),
+        ssh_key: text("k"),
+        ssh_known_hosts: text("h"),
+        github_app_id: text("1"),
+        github_installation_id: text("2"),
+        github_api_url: text("https://h"),
+        github_private_key: text("p"),
+        webhook_secret: text("w"),
+    }
+}
+
+fn sync_lines() -> SyncLogLines {
+    SyncLogLines { sync_id: "s".to_owned(), lines: vec![sync_line()], next: 1 }
+}
+
+fn sync_line() -> SyncLogLine {
+    SyncLogLine { time: time(), text: "t".to_owned() }
 }
 
 fn chore() -> Chore {
@@ -413,6 +534,22 @@ fn every_type_is_the_same_json_for_the_server_and_the_browser() {
         parity(&[NewVaultEntry { key: "A".to_owned(), value: "v".to_owned(), is_secret: false }]),
         parity(&[VaultChange { value: "v".to_owned(), is_secret: None }]),
         parity(&[sync_status()]),
+        parity(&[SyncChange::Unchanged, SyncChange::Added, SyncChange::Changed, SyncChange::Removed]),
+        parity(&[synced()]),
+        parity(&[StartSync::default(), StartSync { branch: text("b") }]),
+        parity(&SyncResult::ALL),
+        parity(&[sync_record()]),
+        parity(&[sync_line()]),
+        parity(&[sync_lines()]),
+        parity(&[SyncLogEnd { result: SyncResult::Switched }]),
+        parity(&[SyncAuth::None, SyncAuth::Token, SyncAuth::GithubApp, SyncAuth::SshKey]),
+        parity(&[sync_settings()]),
+        parity(&[SyncSettingsChange::default(), sync_settings_change()]),
+        parity(&[SyncTest { ok: false, code: text("c"), message: "m".to_owned(), commit: None }]),
+        parity(&[WebhookAnswer { sync_started: true, message: "m".to_owned() }]),
+        parity(&[locked_package()]),
+        parity(&[environment()]),
+        parity(&[storage()]),
         parity(&[Health { status: "ok".to_owned(), version: "0.1.0".to_owned() }]),
         parity(&[check()]),
         parity(&[Readiness { ready: true, checks: vec![check()] }]),

@@ -4,6 +4,7 @@
 //! Names in Rust, in JSON and in the OpenAPI document are the same, so nothing can drift: no field is renamed.
 
 mod auth;
+mod environment;
 pub mod json;
 mod log;
 mod metrics;
@@ -18,6 +19,7 @@ mod sync;
 mod system;
 
 pub use auth::*;
+pub use environment::*;
 pub use log::*;
 pub use metrics::*;
 pub use page::*;

@@ -26,10 +26,22 @@ pub const EVENTS: &str = "/api/events";
 pub const SYNC: &str = "/api/sync";
 /// `GET`: how fresh the code is.
 pub const SYNC_STATUS: &str = "/api/sync/status";
+/// `GET`: syncs of the past, newest first.
+pub const SYNC_HISTORY: &str = "/api/sync/history";
+/// `GET`: SSE, the log of the present or latest sync.
+pub const SYNC_LOG_STREAM: &str = "/api/sync/log/stream";
+/// `GET`, `PUT`, `DELETE`: where the code comes from.
+pub const SYNC_SETTINGS: &str = "/api/sync/settings";
+/// `POST`: try settings without saving them.
+pub const SYNC_TEST: &str = "/api/sync/test";
+/// `POST`: a push, told by GitHub or GitLab.
+pub const SYNC_WEBHOOK: &str = "/api/sync/webhook";
 /// `GET`, `POST`: secrets and parameters.
 pub const SECRETS: &str = "/api/secrets";
 /// `GET`: jobs.
 pub const JOBS: &str = "/api/scheduler/jobs";
+/// `GET`: the room that environments take.
+pub const STORAGE: &str = "/api/storage";
 /// `GET`: periodic chores.
 pub const CHORES: &str = "/api/chores";
 
@@ -64,6 +76,12 @@ pub fn pipeline_run(name: &str) -> String {
 #[must_use]
 pub fn pipeline_runs(name: &str) -> String {
     format!("{}/runs", pipeline(name))
+}
+
+/// `GET`: the environment of a pipeline.
+#[must_use]
+pub fn pipeline_environment(name: &str) -> String {
+    format!("{}/environment", pipeline(name))
 }
 
 /// `GET`: counters of a pipeline.
@@ -154,6 +172,12 @@ pub fn run_metrics(id: &str) -> String {
 #[must_use]
 pub fn run_metrics_stream(id: &str) -> String {
     format!("{}/metrics/stream", run(id))
+}
+
+/// `GET`: the log of a sync of the past as text.
+#[must_use]
+pub fn sync_log(id: &str) -> String {
+    format!("{SYNC_HISTORY}/{}/log", segment(id))
 }
 
 /// `PUT`, `DELETE`: one secret or parameter.

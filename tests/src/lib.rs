@@ -6,6 +6,7 @@
 //! | `pipelines` | pipelines written by the story, or taken from `examples/` |
 //! | `client`, `sse`, `viewer` | HTTP as a program speaks it; event streams; somebody who watches a log |
 //! | `docker`, `postgres`, `browser` | what stands around the server |
+//! | `git`, `http` | repositories and who serves them |
 //! | `daemon`, `proxy` | a Docker that can be stopped; a door to Docker or a database that can be shut |
 //! | `place`, `sweep` | where everything lies; cleaning up after test processes that were killed |
 //! | `bench` | Docker without us, for `make bench` |
@@ -18,6 +19,8 @@ pub mod browser;
 pub mod client;
 pub mod daemon;
 pub mod docker;
+pub mod git;
+pub mod http;
 pub mod options;
 pub mod pipelines;
 pub mod place;

@@ -3,6 +3,7 @@
 
 mod auth;
 mod door;
+mod environments;
 mod files;
 mod log_pages;
 mod logs;
@@ -12,6 +13,7 @@ mod runs;
 mod secrets;
 mod security;
 mod spa;
+mod sync;
 mod system;
 
 use std::path::PathBuf;
@@ -53,6 +55,8 @@ enum Tag {
     Runs,
     /// What runs are given.
     Secrets,
+    /// Where the code comes from.
+    Sync,
     /// The server itself.
     System,
 }
@@ -108,7 +112,9 @@ fn services(
         log_pages::LogPagesApi(api.clone()),
         files::FilesApi(api.clone()),
         secrets::SecretsApi(api.clone()),
+        sync::SyncApi(api.clone()),
         system::SystemApi(api.clone()),
+        environments::EnvironmentsApi(api.clone()),
     );
     let service = OpenApiService::new(operations, "Fast-Flow", env!("CARGO_PKG_VERSION"));
     (probes, service)

@@ -206,5 +206,5 @@ impl PipelinesApi {
 }
 
 fn unknown(name: &str) -> ApiError {
-    ApiError::not_found("pipeline_not_found", format!("There is no pipeline {name:?}."))
+    ApiError::no_pipeline(name)
 }

@@ -13,7 +13,7 @@ use crate::journal::JournalError;
 use crate::runs::{LaunchError, RunsError};
 use crate::schedule::ScheduleError;
 use crate::store::StoreError;
-use crate::sync::SyncError;
+use crate::sync::{SyncError, TidyError};
 use crate::vault::VaultError;
 
 /// Content type of a problem (RFC 9457).
@@ -96,6 +96,11 @@ impl ApiError {
     /// 404.
     pub fn not_found(code: &str, detail: impl Into<String>) -> Self {
         Self::NotFound(Json(problem(StatusCode::NOT_FOUND, code, detail)))
+    }
+
+    /// 404 for a pipeline.
+    pub fn no_pipeline(name: &str) -> Self {
+        Self::not_found("pipeline_not_found", format!("There is no pipeline {name:?}."))
     }
 
     /// 409.
@@ -234,8 +239,36 @@ impl From<CatalogError> for ApiError {
 
 impl From<SyncError> for ApiError {
     fn from(error: SyncError) -> Self {
+        let failure = error.failure();
         match error {
             SyncError::Catalog(error) => error.into(),
+            SyncError::Store(error) => error.into(),
+            SyncError::Settings(errors) => Self::unprocessable(failure.code, failure.message, errors),
+            SyncError::Branch(_) | SyncError::WebhookMalformed => Self::bad_request(failure.code, failure.message),
+            SyncError::WebhookRefused => {
+                Self::Unauthenticated(Json(problem(StatusCode::UNAUTHORIZED, failure.code, failure.message)))
+            }
+            SyncError::WebhookClosed => Self::not_found(failure.code, failure.message),
+            _ => match failure.code {
+                "repository_unreachable"
+                | "repository_too_slow"
+                | "github_app_failed"
+                | "disk_full"
+                | "shutting_down"
+                | "database_unavailable"
+                | "pipelines_unreadable" => Self::unavailable(failure.code, failure.message),
+                _ => Self::conflict(failure.code, failure.message),
+            },
+        }
+    }
+}
+
+impl From<TidyError> for ApiError {
+    fn from(error: TidyError) -> Self {
+        match error {
+            TidyError::Store(error) => error.into(),
+            TidyError::Catalog(error) => error.into(),
+            other => Self::internal(&other),
         }
     }
 }

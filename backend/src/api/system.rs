@@ -1,8 +1,8 @@
-//! The server itself: alive, able to work, its chores, its schedules, its code, and what changes.
+//! The server itself: alive, able to work, its chores, its schedules, and what changes.
 
 use std::time::Duration;
 
-use fastflow_shared::{Check, Chore, Health, Job, LiveEvent, Overview, Readiness, Role, SyncStatus, events};
+use fastflow_shared::{Check, Chore, Health, Job, LiveEvent, Overview, Readiness, events};
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use poem::web::sse::Event;
@@ -113,20 +113,6 @@ impl SystemApi {
     #[oai(path = "/scheduler/jobs", method = "get", operation_id = "listJobs")]
     async fn jobs(&self, _access: Access) -> ApiResult<Json<Vec<Job>>> {
         Ok(Json(self.0.schedule.jobs().await?))
-    }
-
-    /// Look at the code again
-    #[oai(path = "/sync", method = "post", operation_id = "sync")]
-    async fn sync(&self, access: Access) -> ApiResult<Json<SyncStatus>> {
-        access.require(Role::Operator)?;
-        self.0.sync.run().await?;
-        Ok(Json(self.0.sync.status()))
-    }
-
-    /// How fresh the code is
-    #[oai(path = "/sync/status", method = "get", operation_id = "getSyncStatus")]
-    async fn sync_status(&self, _access: Access) -> ApiResult<Json<SyncStatus>> {
-        Ok(Json(self.0.sync.status()))
     }
 
     /// Follow what changes on the server

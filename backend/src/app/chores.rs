@@ -14,7 +14,15 @@ use crate::upkeep::Chore;
 const CODE_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// All chores.
-pub fn all(auth: &Auth, catalog: &Catalog, store: &Store, runs: &Runs, sync: &Sync, schedule: &Schedule) -> Vec<Chore> {
+pub fn all(
+    auth: &Auth,
+    catalog: &Catalog,
+    store: &Store,
+    runs: &Runs,
+    sync: &Sync,
+    schedule: &Schedule,
+    uv_cache_max_bytes: Option<u64>,
+) -> Vec<Chore> {
     let seconds = Duration::from_secs;
     vec![
         Chore::new("schedule", "Takes over the jobs of the code and starts what is due.", seconds(1), {
@@ -28,13 +36,7 @@ pub fn all(auth: &Auth, catalog: &Catalog, store: &Store, runs: &Runs, sync: &Sy
             let sync = sync.clone();
             move || {
                 let sync = sync.clone();
-                async move {
-                    sync.run().await.map(|changes| {
-                        let (added, changed, removed) =
-                            (changes.added.len(), changes.changed.len(), changes.removed.len());
-                        format!("{added} added, {changed} changed, {removed} removed")
-                    })
-                }
+                async move { sync.tick().await }
             }
         }),
         Chore::new("docker", "Asks whether Docker answers.", seconds(5), {
@@ -65,6 +67,18 @@ pub fn all(auth: &Auth, catalog: &Catalog, store: &Store, runs: &Runs, sync: &Sy
                 async move { catalog.prune_code(CODE_KEPT).await.map(|pruned| format!("{pruned} copies deleted")) }
             }
         }),
+        Chore::new(
+            "environments",
+            "Keeps environments, uv's cache and kept code within UV_CACHE_MAX_MB.",
+            seconds(600),
+            {
+                let sync = sync.clone();
+                move || {
+                    let sync = sync.clone();
+                    async move { sync.tidy(uv_cache_max_bytes).await.map(|pruned| pruned.to_string()) }
+                }
+            },
+        ),
         Chore::new("checkpoint", "Moves SQLite's write-ahead log into the database.", seconds(600), {
             let store = store.clone();
             move || {

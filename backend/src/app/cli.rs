@@ -37,12 +37,19 @@ enum Command {
         #[arg(long)]
         example: bool,
     },
+    /// What the server runs for itself: one job of git, told on stdin.
+    #[command(hide = true)]
+    GitHelper,
 }
 
 /// Does what the arguments say; ends the process only when they are wrong.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match Cli::parse_from(arguments).command {
         None | Some(Command::Serve) => start(),
+        Some(Command::GitHelper) => match crate::git::helper() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&format!("the server does not listen: {error}")),
+        },
         Some(Command::Validate { dir }) => check(&dir),
         Some(Command::Config { example: true }) => print(&config::example()),
         Some(Command::Config { example: false }) => match load() {

@@ -18,11 +18,14 @@ use crate::crypto::{Keyring, KeyringError};
 use crate::domain::clock::{SharedClock, SystemClock};
 use crate::engine::{self, DockerEngine, Engine, EngineError, HostPath, Network};
 use crate::environments::{self, EnvironmentError, Environments};
+use crate::git::{self, Git};
+use crate::github::Github;
 use crate::journal::{self, Journal, JournalError};
+use crate::outbound::{Outbound, OutboundError};
 use crate::runs::{self, Runs, RunsError, Steps};
 use crate::schedule::Schedule;
 use crate::store::{Store, StoreError};
-use crate::sync::{self, Sync};
+use crate::sync::{self, Sync, SyncError};
 use crate::upkeep::Upkeep;
 use crate::vault::{Vault, VaultError};
 
@@ -33,13 +36,14 @@ const PREPARATION_USER: &str = "10002:10002";
 const DEFAULT_WORKER_USER: &str = "10001:10001";
 
 /// Variables of the server's own environment that uv understands and that preparation is given.
-const UV_VARIABLES: [&str; 12] = [
+const UV_VARIABLES: [&str; 13] = [
     "UV_DEFAULT_INDEX",
     "UV_INDEX",
     "UV_INDEX_URL",
     "UV_EXTRA_INDEX_URL",
     "UV_FIND_LINKS",
     "UV_INDEX_STRATEGY",
+    "UV_PYTHON_INSTALL_MIRROR",
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "NO_PROXY",
@@ -50,6 +54,12 @@ const UV_VARIABLES: [&str; 12] = [
 
 /// Longest time that building one environment may take.
 const BUILD_DEADLINE: Duration = Duration::from_secs(30 * 60);
+
+/// Longest time that fetching and writing out a commit may take.
+const PULL_DEADLINE: Duration = Duration::from_secs(15 * 60);
+
+/// Longest time that a test of the connection may take.
+const TEST_DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long open connections may take to end at a shutdown.
 const CONNECTIONS_END: Duration = Duration::from_secs(2);
@@ -75,6 +85,15 @@ pub enum ServeError {
     /// The vault.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// Where the code comes from.
+    #[error("the settings of git are wrong: {0}")]
+    Source(String),
+    /// What was saved of it.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+    /// The client for other servers.
+    #[error(transparent)]
+    Outbound(#[from] OutboundError),
     /// Docker's client; Docker itself may be away.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -129,7 +148,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let journal =
         Journal::open(journal::Options { dir: config.data.logs_dir.clone(), max_bytes: config.runs.log_max_bytes })?;
     let engine: Arc<dyn Engine> = Arc::new(DockerEngine::new(engine_options(&config, &instance))?);
-    let environments = Environments::open(environment_options(&config), engine.clone(), clock.clone())?;
+    let environments = Environments::open(environment_options(&config), engine.clone(), store.clone(), clock.clone())?;
     create_folder(&config.data.pipelines_dir)?;
     let catalog = Catalog::new(
         catalog::Options {
@@ -146,14 +165,26 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         catalog: catalog.clone(),
         environments: environments.clone(),
         vault: vault.clone(),
-        keyring,
+        keyring: keyring.clone(),
         clock: clock.clone(),
     };
     let runs = Runs::new(run_options(&config, &instance)?, rooms)?;
     let schedule =
         Schedule::new(store.clone(), catalog.clone(), runs.clone(), clock.clone(), uuid::Uuid::now_v7().to_string());
-    let sync = Sync::new(
-        sync::Options { pre_heat: config.worker.pre_heat, image: config.worker.image.clone() },
+    let git = Git::new(git::Options {
+        program: None,
+        folder: config.data.data_dir.join("git"),
+        deadline: PULL_DEADLINE,
+        test_deadline: TEST_DEADLINE,
+    });
+    let sync = Sync::open(
+        sync::Options {
+            pre_heat: config.worker.pre_heat,
+            image: config.worker.image.clone(),
+            pipelines_dir: config.data.pipelines_dir.clone(),
+            commits_dir: config.data.data_dir.join("commits"),
+            source: config.sync_source().map_err(ServeError::Source)?,
+        },
         sync::Rooms {
             catalog: catalog.clone(),
             environments,
@@ -161,8 +192,12 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
             runs: runs.clone(),
             store: store.clone(),
             clock: clock.clone(),
+            keyring,
+            git,
+            github: Github::new(Outbound::new()?, clock.clone()),
         },
-    );
+    )
+    .await?;
 
     let first_user = auth.ensure_admin().await?;
     // The door is opened only when what ran before has its slots again; Docker being away delays that, not the server.
@@ -170,10 +205,14 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         Ok(recovery) => info!("{recovery}"),
         Err(error) => warn!(%error, "runs are not recovered yet: {error}"),
     }
-    if let Err(error) = sync.run().await {
+    if let Err(error) = sync.start().await {
         error!(%error, "the pipelines cannot be read: {error}");
     }
-    let upkeep = Upkeep::new(clock.clone(), chores::all(&auth, &catalog, &store, &runs, &sync, &schedule));
+    let repository = sync.settings().repository_url;
+    let upkeep = Upkeep::new(
+        clock.clone(),
+        chores::all(&auth, &catalog, &store, &runs, &sync, &schedule, config.worker.uv_cache_max_bytes),
+    );
     let api = Api {
         auth,
         catalog,
@@ -194,7 +233,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         .map_err(|source| ServeError::Bind { address: config.server.bind_address.to_string(), source })?;
     upkeep.start();
     runs.keep_warm();
-    greet(door.address(), &first_user, &config);
+    let folder = config.data.pipelines_dir.display().to_string();
+    greet(door.address(), &first_user, &config, repository.as_deref().unwrap_or(&folder));
     let stop = async {
         stop_signal().await;
         info!("shutting down");
@@ -288,7 +328,7 @@ fn create_folder(path: &std::path::Path) -> Result<(), ServeError> {
 }
 
 /// What a person who started the server needs to know, on the terminal and not in the log.
-fn greet(bound: std::net::SocketAddr, first_user: &FirstUser, config: &Config) {
+fn greet(bound: std::net::SocketAddr, first_user: &FirstUser, config: &Config, pipelines: &str) {
     let mut text = format!("\nFast-Flow {} is ready: http://{bound}\n", env!("CARGO_PKG_VERSION"));
     match first_user {
         FirstUser::Created { username, generated: Some(password) } => {
@@ -307,7 +347,7 @@ fn greet(bound: std::net::SocketAddr, first_user: &FirstUser, config: &Config) {
             ));
         }
     }
-    text.push_str(&format!("  pipelines {}\n", config.data.pipelines_dir.display()));
+    text.push_str(&format!("  pipelines {pipelines}\n"));
     // A closed terminal is no reason to stop.
     let _ = std::io::stdout().write_all(text.as_bytes());
     info!(%bound, "ready");

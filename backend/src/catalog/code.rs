@@ -18,6 +18,11 @@ const TRIES: u32 = 5;
 /// Name under which a copy grows; never taken for a copy.
 const PARTIAL: &str = "partial-";
 
+/// Where the copy of this state of `pipeline` lies, or would lie.
+pub fn path(root: &Path, pipeline: &Pipeline) -> PathBuf {
+    root.join(format!("{:016x}", pipeline.fingerprint)).join(&pipeline.name)
+}
+
 /// The copy of `pipeline`'s folder, made now if it is not there. Blocking.
 ///
 /// # Errors
@@ -35,7 +40,9 @@ pub fn keep(root: &Path, pipeline: &Pipeline) -> io::Result<PathBuf> {
         fs::create_dir_all(&partial)?;
         fs::set_permissions(root, Permissions::from_mode(0o700))?;
         copy_folder(&pipeline.folder, &partial.join("code"))?;
-        let after = scan::fingerprint_of(&pipeline.folder)?;
+        // A commit's folder stands still.
+        let committed = pipeline.root.as_ref().is_some_and(|root| root.head().is_some());
+        let after = if committed { print } else { scan::fingerprint_of(&pipeline.folder)? };
         if after == print {
             fs::create_dir_all(&state)?;
             // Somebody else may have been quicker; theirs is as good.

@@ -4,11 +4,13 @@
 //! Whatever is wrong with one folder is told with that pipeline and never hides another.
 
 mod code;
+mod root;
 mod scan;
+mod spare;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use fastflow_shared::PipelineProblem;
@@ -20,12 +22,13 @@ use crate::git::{self, Head};
 use crate::store::{SeenPipeline, Store, StoreError};
 
 pub use code::copy_into;
+pub use root::Root;
 pub use scan::read_folder;
 
 /// Where the pipelines lie.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Folder that holds one folder per pipeline.
+    /// Folder that holds one folder per pipeline, until another root is switched to.
     pub pipelines_dir: PathBuf,
     /// Folder for the code that runs were started with.
     pub code_dir: PathBuf,
@@ -68,8 +71,10 @@ pub struct Pipeline {
     pub problems: Vec<PipelineProblem>,
     /// Whether it has a `requirements.txt`.
     pub has_requirements: bool,
-    /// Changes when a file of the folder changes (names, sizes and times).
+    /// Changes when a file of the folder changes (names, sizes and times; in a commit's folder git's own hash).
     pub fingerprint: u64,
+    /// Where it was found. While somebody holds it, a commit's folder is not removed.
+    pub root: Option<Arc<Root>>,
 }
 
 impl Pipeline {
@@ -117,7 +122,9 @@ impl Changes {
         self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty()
     }
 
-    fn between(old: &BTreeMap<String, Arc<Pipeline>>, new: &BTreeMap<String, Arc<Pipeline>>) -> Self {
+    /// What leads from `old` to `new`.
+    #[must_use]
+    pub fn between(old: &BTreeMap<String, Arc<Pipeline>>, new: &BTreeMap<String, Arc<Pipeline>>) -> Self {
         let names = |from: &BTreeMap<String, Arc<Pipeline>>, keep: &dyn Fn(&str, &Pipeline) -> bool| {
             from.iter().filter(|(name, p)| keep(name, p)).map(|(name, _)| name.clone()).collect()
         };
@@ -127,6 +134,22 @@ impl Changes {
             removed: names(old, &|name, _| !new.contains_key(name)),
         }
     }
+}
+
+/// The present root, and earlier ones that may still be in use.
+struct Roots {
+    /// `None`: nothing was ever fetched.
+    present: Option<Arc<Root>>,
+    all: Vec<Weak<Root>>,
+}
+
+/// What is known to be wrong with the requirements of a pipeline's code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// uv's reason in one line.
+    pub summary: String,
+    /// All that uv said.
+    pub output: String,
 }
 
 /// The handle to the list of pipelines. Cheap to clone.
@@ -140,6 +163,8 @@ struct Inner {
     store: Store,
     clock: SharedClock,
     current: RwLock<Arc<Snapshot>>,
+    root: RwLock<Roots>,
+    broken: RwLock<HashMap<PathBuf, Broken>>,
     /// One reading at a time: two could store their results in the wrong order.
     reading: tokio::sync::Mutex<()>,
 }
@@ -149,7 +174,60 @@ impl Catalog {
     #[must_use]
     pub fn new(options: Options, store: Store, clock: SharedClock) -> Self {
         let current = RwLock::new(Arc::new(Snapshot::default()));
-        Self { inner: Arc::new(Inner { options, store, clock, current, reading: tokio::sync::Mutex::new(()) }) }
+        let present = Arc::new(Root::plain(options.pipelines_dir.clone()));
+        let root = RwLock::new(Roots { all: vec![Arc::downgrade(&present)], present: Some(present) });
+        let (broken, reading) = (RwLock::default(), tokio::sync::Mutex::new(()));
+        Self { inner: Arc::new(Inner { options, store, clock, current, root, broken, reading }) }
+    }
+
+    /// Where pipelines are found now; `None` when nothing was ever fetched.
+    #[must_use]
+    pub fn root(&self) -> Option<Arc<Root>> {
+        self.inner.root.read().unwrap_or_else(PoisonError::into_inner).present.clone()
+    }
+
+    /// Lets every start from now on find pipelines there. What began before goes on with what it found. Call
+    /// [`Self::refresh`] afterwards: the list follows then.
+    pub fn switch(&self, root: Option<Arc<Root>>) {
+        let mut roots = self.inner.root.write().unwrap_or_else(PoisonError::into_inner);
+        roots.all.retain(|root| root.strong_count() > 0);
+        roots.all.extend(root.iter().map(Arc::downgrade));
+        roots.present = root;
+    }
+
+    /// Folders that must not be removed: the present root's, and those that somebody is reading.
+    #[must_use]
+    pub fn folders_in_use(&self) -> HashSet<PathBuf> {
+        let roots = self.inner.root.read().unwrap_or_else(PoisonError::into_inner);
+        roots.all.iter().filter_map(Weak::upgrade).map(|root| root.folder.clone()).collect()
+    }
+
+    /// Reads all pipelines of a root, whether it is the present one or not.
+    ///
+    /// # Errors
+    /// [`CatalogError::Folder`].
+    pub async fn read(&self, root: &Arc<Root>) -> Result<BTreeMap<String, Arc<Pipeline>>, CatalogError> {
+        let (path, root) = (root.folder.clone(), root.clone());
+        let found =
+            blocking(move || scan::read_root(&root)).await.map_err(|source| CatalogError::Folder { path, source })?;
+        Ok(found.into_iter().map(|p| (p.name.clone(), Arc::new(p))).collect())
+    }
+
+    /// Notes that this very code's requirements cannot be installed, or no longer so: a start need not find out again.
+    pub fn mark_broken(&self, pipeline: &Pipeline, broken: Option<Broken>) {
+        let copy = code::path(&self.inner.options.code_dir, pipeline);
+        let mut all = self.inner.broken.write().unwrap_or_else(PoisonError::into_inner);
+        // Of each pipeline one state counts, so that this does not grow with every commit.
+        all.retain(|path, _| path.file_name() != copy.file_name());
+        if let Some(broken) = broken {
+            all.insert(copy, broken);
+        }
+    }
+
+    /// What is known to be wrong with the requirements of the code that lies at `copy`.
+    #[must_use]
+    pub fn broken(&self, copy: &std::path::Path) -> Option<Broken> {
+        self.inner.broken.read().unwrap_or_else(PoisonError::into_inner).get(copy).cloned()
     }
 
     /// The list as it was last read.
@@ -172,10 +250,11 @@ impl Catalog {
         if crate::domain::pipeline::check_name(name).is_err() {
             return Ok(None);
         }
-        let folder = self.inner.options.pipelines_dir.join(name);
-        let path = folder.clone();
+        let Some(root) = self.root() else { return Ok(None) };
+        let path = root.folder.join(name);
+        let folder = path.clone();
         let found =
-            blocking(move || read_folder(&folder)).await.map_err(|source| CatalogError::Folder { path, source })?;
+            blocking(move || root.pipeline(&folder)).await.map_err(|source| CatalogError::Folder { path, source })?;
         Ok(found.map(Arc::new))
     }
 
@@ -204,9 +283,13 @@ impl Catalog {
 
     /// The commit that a run of this pipeline can be said to have; `None` when its files are not those of a commit.
     #[must_use]
-    pub fn commit_of(&self, pipeline: &str) -> Option<Head> {
+    pub fn commit_of(&self, pipeline: &Pipeline) -> Option<Head> {
+        // Of the very root that its files were found in: the list may be a moment behind or ahead.
+        if let Some(head) = pipeline.root.as_ref().and_then(|root| root.head()) {
+            return Some(head.clone());
+        }
         let snapshot = self.snapshot();
-        snapshot.head.clone().filter(|_| !snapshot.dirty.contains(pipeline))
+        snapshot.head.clone().filter(|_| !snapshot.dirty.contains(&pipeline.name))
     }
 
     /// Reads all folders and stores which pipelines there are.
@@ -225,16 +308,20 @@ impl Catalog {
     }
 
     async fn read_all(&self) -> Result<Changes, CatalogError> {
-        let root = self.inner.options.pipelines_dir.clone();
-        let path = root.clone();
-        let found =
-            blocking(move || scan::read_root(&root)).await.map_err(|source| CatalogError::Folder { path, source })?;
-        let head = git::head(&self.inner.options.pipelines_dir).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "runs will not carry a commit: {error}");
-            None
-        });
+        let root = self.root();
+        let pipelines = match &root {
+            Some(root) => self.read(root).await?,
+            None => BTreeMap::new(),
+        };
+        let committed = root.as_ref().is_none_or(|root| root.head().is_some());
+        let head = match &root {
+            Some(root) if !committed => git::head(&root.folder).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "runs will not carry a commit: {error}");
+                None
+            }),
+            root => root.as_ref().and_then(|root| root.head()).cloned(),
+        };
         let before = self.snapshot();
-        let pipelines: BTreeMap<_, _> = found.into_iter().map(|p| (p.name.clone(), Arc::new(p))).collect();
         let changes = Changes::between(&before.pipelines, &pipelines);
         let now = self.inner.clock.now();
         let is_news = !changes.is_empty() || before.read_at.is_none();
@@ -246,10 +333,12 @@ impl Catalog {
             self.inner.store.upsert_seen(&seen, now).await?;
         }
         // Asking git for every file is dear, so it is asked only when something moved.
-        let dirty = if changes.is_empty() && head == before.head {
+        let dirty = if committed {
+            BTreeSet::new()
+        } else if changes.is_empty() && head == before.head {
             before.dirty.clone()
-        } else if head.is_some() {
-            git::changed_below(&self.inner.options.pipelines_dir).await.unwrap_or_else(|error| {
+        } else if let (Some(_), Some(root)) = (&head, &root) {
+            git::changed_below(&root.folder).await.unwrap_or_else(|error| {
                 tracing::warn!(%error, "runs may carry a commit that their files differ from: {error}");
                 BTreeSet::new()
             })

@@ -4,17 +4,22 @@ use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsStr;
 use std::fs;
 use std::hash::{Hash, Hasher};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use fastflow_shared::PipelineProblem;
 
-use super::Pipeline;
-use crate::domain::pipeline::{Settings, check_name, parse_settings};
+use super::{Pipeline, Root};
+use crate::domain::pipeline::{Dependencies, Settings, check_name, parse_settings};
+use crate::domain::script::{project_python, script_metadata};
 
 /// Most bytes that a `pipeline.json` may have; a larger one is a mistake, not a setting.
 const MAX_SETTINGS_BYTES: u64 = 1 << 20;
+
+/// Most bytes of a script or a project that are looked through for what names its packages.
+const MAX_METADATA_BYTES: u64 = 4 << 20;
 
 /// Most files and folders of a pipeline: beyond them a change could go unnoticed, and each run copies them all.
 const MAX_FILES: usize = 50_000;
@@ -23,18 +28,18 @@ const MAX_FILES: usize = 50_000;
 ///
 /// # Errors
 /// When `root` itself cannot be read. A folder below it that cannot be read becomes a pipeline with a problem.
-pub fn read_root(root: &Path) -> io::Result<Vec<Pipeline>> {
+pub fn read_root(root: &Arc<Root>) -> io::Result<Vec<Pipeline>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(root)? {
+    for entry in fs::read_dir(&root.folder)? {
         let entry = entry?;
         // A link could lead out of the repository, so only real folders count.
         if !entry.file_type()?.is_dir() || entry.file_name().as_encoded_bytes().starts_with(b".") {
             continue;
         }
         match read_folder(&entry.path()) {
-            Ok(Some(pipeline)) => found.push(pipeline),
+            Ok(Some(pipeline)) => found.push(root.own(pipeline)),
             Ok(None) => {}
-            Err(error) => found.push(unreadable(&entry.path(), &error)),
+            Err(error) => found.push(root.own(unreadable(&entry.path(), &error))),
         }
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
@@ -68,9 +73,18 @@ pub fn read_folder(folder: &Path) -> io::Result<Option<Pipeline>> {
             Settings::default()
         }
     };
+    problems.extend(dependency_problems(folder, settings.dependencies)?);
     let has_requirements = is_kind(&folder.join("requirements.txt"), fs::FileType::is_file)?;
     let fingerprint = fingerprint_of(folder)?;
-    Ok(Some(Pipeline { name, folder: folder.to_owned(), settings, problems, has_requirements, fingerprint }))
+    Ok(Some(Pipeline {
+        name,
+        folder: folder.to_owned(),
+        settings,
+        problems,
+        has_requirements,
+        fingerprint,
+        root: None,
+    }))
 }
 
 /// The settings file that counts, with its text or what is wrong with it.
@@ -89,6 +103,53 @@ fn settings_file(folder: &Path, name: &str) -> io::Result<SettingsFile> {
         return Ok(Some((file, text)));
     }
     Ok(None)
+}
+
+/// What is wrong with the files that name a pipeline's packages.
+fn dependency_problems(folder: &Path, named: Option<Dependencies>) -> io::Result<Vec<PipelineProblem>> {
+    let is_file = |name: &str| is_kind(&folder.join(name), fs::FileType::is_file);
+    let mut problems = Vec::new();
+    let missing = |name: &str, kind: Dependencies| {
+        let words = format!("it is not there, but `dependencies` is {:?}", kind.as_str());
+        problem(name, &words)
+    };
+    match named {
+        Some(kind @ Dependencies::Requirements) if !is_file("requirements.txt")? => {
+            problems.push(missing("requirements.txt", kind));
+        }
+        Some(kind @ Dependencies::UvLock) => {
+            if !is_file("uv.lock")? {
+                problems.push(missing("uv.lock", kind));
+            }
+            if is_file("pyproject.toml")? {
+                let text = String::from_utf8_lossy(&start_of(&folder.join("pyproject.toml"))?).into_owned();
+                problems.extend(project_python("pyproject.toml", &text).err());
+            } else {
+                problems.push(missing("pyproject.toml", kind));
+            }
+        }
+        Some(Dependencies::Requirements) => {}
+        None if is_file("requirements.txt")? => {}
+        None | Some(Dependencies::Script) => {
+            let text = String::from_utf8_lossy(&start_of(&folder.join("main.py"))?).into_owned();
+            match script_metadata("main.py", &text) {
+                Err(found) => problems.push(found),
+                Ok(None) if named.is_some() => {
+                    let words = "there is no block `# /// script` in it, but `dependencies` is \"main.py\"";
+                    problems.push(problem("main.py", words));
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+    Ok(problems)
+}
+
+/// The beginning of a file, where its metadata stands.
+fn start_of(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(MAX_METADATA_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Whether `path` itself (not what a link leads to) exists and is of that kind.
@@ -150,6 +211,7 @@ fn unreadable(folder: &Path, error: &io::Error) -> Pipeline {
         problems: vec![problem(".", &format!("the folder cannot be read: {error}"))],
         has_requirements: false,
         fingerprint: 0,
+        root: None,
     }
 }
 
@@ -163,8 +225,12 @@ mod tests {
         fs::write(path, text).expect("file");
     }
 
+    fn read(root: &Path) -> Vec<Pipeline> {
+        read_root(&Arc::new(Root::plain(root.to_owned()))).expect("readable")
+    }
+
     fn names(root: &Path) -> Vec<String> {
-        read_root(root).expect("readable").into_iter().map(|p| p.name).collect()
+        read(root).into_iter().map(|p| p.name).collect()
     }
 
     #[test]
@@ -192,10 +258,43 @@ mod tests {
         write(root, "good/main.py", "");
         write(root, "broken/main.py", "");
         write(root, "broken/pipeline.json", "{\n  \"timeout\": ,\n}");
-        let found = read_root(root).expect("readable");
+        let found = read(root);
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].problems[0].line, Some(2));
         assert!(found[1].is_valid());
+    }
+
+    #[test]
+    fn what_names_the_packages_must_be_there_and_in_order() {
+        let root = tempfile::tempdir().expect("temporary folder");
+        let root = root.path();
+        let named = |kind: &str| format!("{{\"dependencies\": \"{kind}\"}}");
+        for (name, file, text, kind) in [
+            ("a", "main.py", "# /// script\n# dependencies = 3\n# ///\n", None),
+            ("b", "main.py", "pass\n", Some("main.py")),
+            ("c", "uv.lock", "", Some("uv.lock")),
+            ("d", "pyproject.toml", "[", Some("uv.lock")),
+            ("e", "other.txt", "", Some("requirements.txt")),
+        ] {
+            write(root, &format!("{name}/main.py"), "");
+            write(root, &format!("{name}/{file}"), text);
+            if let Some(kind) = kind {
+                write(root, &format!("{name}/pipeline.json"), &named(kind));
+            }
+        }
+        // Nobody asks for what is broken here.
+        write(root, "f/main.py", "# /// script\n# dependencies = 3\n# ///\n");
+        write(root, "f/requirements.txt", "");
+        write(root, "f/pyproject.toml", "[");
+        let told = |p: &Pipeline| p.problems.iter().map(|p| (p.file.clone(), p.line)).collect::<Vec<_>>();
+        let found = read_root(&Arc::new(Root::plain(root.to_owned()))).expect("readable");
+        let file = |name: &str, line| (name.to_owned(), line);
+        assert_eq!(told(&found[0]), [file("main.py", Some(2))]);
+        assert_eq!(told(&found[1]), [file("main.py", None)]);
+        assert_eq!(told(&found[2]), [file("pyproject.toml", None)]);
+        assert_eq!(told(&found[3]), [file("uv.lock", None), file("pyproject.toml", Some(1))]);
+        assert_eq!(told(&found[4]), [file("requirements.txt", None)]);
+        assert!(found[5].is_valid());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use tracing_subscriber::EnvFilter;
 
 use crate::crypto::Keyring;
+use crate::domain::repository::{Address, check_branch, clean_subdir};
 use crate::domain::size::parse_bytes;
 
 /// What a setting may hold.
@@ -23,6 +24,14 @@ pub enum Kind {
     Database,
     /// Where Docker listens.
     Docker,
+    /// Address of a git repository; a credential in it is not shown.
+    Repository,
+    /// Name of a branch.
+    Branch,
+    /// A folder within a repository.
+    Subdir,
+    /// Address of an HTTP interface.
+    Url,
     /// A folder; it is made when it is missing.
     Folder,
     /// A file that must be there.
@@ -81,6 +90,10 @@ impl Kind {
             Self::Address => "an IP address and a port, like 127.0.0.1:8000 or [::1]:8000".to_owned(),
             Self::Database => "postgres://user:password@host:5432/name or sqlite:///path/to/file".to_owned(),
             Self::Docker => "unix:///path/to/socket".to_owned(),
+            Self::Repository => "https://host/path, git@host:path or the path of a folder".to_owned(),
+            Self::Branch => "the name of a branch".to_owned(),
+            Self::Subdir => "a folder within the repository, like a/b".to_owned(),
+            Self::Url => "an address that begins with https:// or http://".to_owned(),
             Self::Folder => "a path; it is made when it is missing".to_owned(),
             Self::File => "the path of a file that can be read".to_owned(),
             Self::HostPaths => "pairs /path/here=/path/on/host, separated by commas".to_owned(),
@@ -116,6 +129,10 @@ impl Kind {
                 known.iter().any(|start| text.starts_with(start) && text.len() > start.len()).then(as_text)
             }
             Self::Docker => text.strip_prefix("unix://").is_some_and(|path| path.starts_with('/')).then(as_text),
+            Self::Repository => Address::parse(text).is_ok().then(as_text),
+            Self::Branch => check_branch(text).is_ok().then(as_text),
+            Self::Subdir => clean_subdir(text).ok().map(Value::Text),
+            Self::Url => ["https://", "http://"].iter().any(|start| text.starts_with(start)).then(as_text),
             Self::Folder => absolute(text).map(Value::Path),
             Self::File => {
                 let path = absolute(text)?;

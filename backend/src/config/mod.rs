@@ -20,7 +20,10 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::{auth, crypto, store};
+use fastflow_shared::{SyncAuth, SyncSettingsChange};
+
+use crate::domain::repository::Address;
+use crate::{auth, crypto, store, sync};
 pub use instance::InstanceError;
 pub use kind::Kind;
 pub use report::{Effective, Mistake, Mistakes, Origin, example, table};
@@ -35,6 +38,8 @@ pub struct Config {
     pub server: Server,
     /// Where things lie.
     pub data: Data,
+    /// Where the pipelines' code comes from.
+    pub git: Git,
     /// Who may come in.
     pub access: Access,
     /// How runs behave.
@@ -77,6 +82,37 @@ pub struct Data {
     pub logs_dir: PathBuf,
     /// `UV_CACHE_DIR`.
     pub uv_cache_dir: PathBuf,
+}
+
+/// Where the pipelines' code comes from.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Git {
+    /// `PIPELINES_REPO_URL`, as it was given; may hold a password.
+    pub repository_url: Option<String>,
+    /// `GIT_BRANCH`.
+    pub branch: String,
+    /// `PIPELINES_SUBDIR`.
+    pub subdir: String,
+    /// `AUTO_SYNC_INTERVAL`.
+    pub auto_sync_seconds: u64,
+    /// `GIT_USERNAME`.
+    pub username: String,
+    /// `GIT_TOKEN`.
+    pub token: Option<Zeroizing<String>>,
+    /// `GIT_SSH_KEY_PATH`.
+    pub ssh_key: Option<PathBuf>,
+    /// `GIT_SSH_KNOWN_HOSTS`.
+    pub ssh_known_hosts: Option<PathBuf>,
+    /// `GITHUB_APP_ID`.
+    pub github_app_id: Option<String>,
+    /// `GITHUB_INSTALLATION_ID`.
+    pub github_installation_id: Option<String>,
+    /// `GITHUB_PRIVATE_KEY_PATH`.
+    pub github_private_key: Option<PathBuf>,
+    /// `GITHUB_API_URL`.
+    pub github_api_url: String,
+    /// `SYNC_WEBHOOK_SECRET`.
+    pub webhook_secret: Option<Zeroizing<String>>,
 }
 
 /// Who may come in.
@@ -137,6 +173,8 @@ pub struct Worker {
     pub host_paths: Vec<(PathBuf, PathBuf)>,
     /// `UV_PRE_HEAT`.
     pub pre_heat: bool,
+    /// `UV_CACHE_MAX_MB` in bytes; `None` is no limit.
+    pub uv_cache_max_bytes: Option<u64>,
     /// `WORKER_BASE_IMAGE`.
     pub image: String,
     /// `WORKER_USER`, as `uid:gid`.
@@ -202,6 +240,21 @@ impl Config {
                 logs_dir: v.path("LOGS_DIR"),
                 uv_cache_dir: v.path("UV_CACHE_DIR"),
             },
+            git: Git {
+                repository_url: v.opt_text("PIPELINES_REPO_URL"),
+                branch: v.text("GIT_BRANCH"),
+                subdir: v.opt_text("PIPELINES_SUBDIR").unwrap_or_default(),
+                auto_sync_seconds: v.whole("AUTO_SYNC_INTERVAL"),
+                username: v.text("GIT_USERNAME"),
+                token: v.opt_text("GIT_TOKEN").map(Zeroizing::new),
+                ssh_key: v.opt_path("GIT_SSH_KEY_PATH"),
+                ssh_known_hosts: v.opt_path("GIT_SSH_KNOWN_HOSTS"),
+                github_app_id: v.opt_text("GITHUB_APP_ID"),
+                github_installation_id: v.opt_text("GITHUB_INSTALLATION_ID"),
+                github_private_key: v.opt_path("GITHUB_PRIVATE_KEY_PATH"),
+                github_api_url: v.text("GITHUB_API_URL"),
+                webhook_secret: v.opt_text("SYNC_WEBHOOK_SECRET").map(Zeroizing::new),
+            },
             access: Access {
                 encryption_key: v.opt_text("ENCRYPTION_KEY").map(Zeroizing::new),
                 admin_username: v.text("ADMIN_USERNAME"),
@@ -229,6 +282,7 @@ impl Config {
                 docker_host: v.opt_text("DOCKER_HOST"),
                 host_paths: v.pairs("HOST_PATHS"),
                 pre_heat: v.flag("UV_PRE_HEAT"),
+                uv_cache_max_bytes: Some(v.whole::<u64>("UV_CACHE_MAX_MB")).filter(|mb| *mb > 0).map(|mb| mb << 20),
                 image: v.text("WORKER_BASE_IMAGE"),
                 user: v.text("WORKER_USER"),
                 capabilities: v.list("WORKER_CAPABILITIES"),
@@ -270,6 +324,65 @@ impl Config {
             limits: auth::Limits::default(),
             cost: crypto::Cost::default(),
         }
+    }
+
+    /// Where code comes from as the environment says. Reads the files that hold keys.
+    ///
+    /// # Errors
+    /// What is wrong, with the setting's name.
+    pub fn sync_source(&self) -> Result<sync::Source, String> {
+        let Git { repository_url, .. } = &self.git;
+        let file = |name: &str, path: &Option<PathBuf>| match path {
+            None => Ok(None),
+            Some(path) => std::fs::read_to_string(path)
+                .map(|text| Some(Zeroizing::new(text)))
+                .map_err(|error| format!("{name}: {} cannot be read: {error}", path.display())),
+        };
+        let known_hosts = file("GIT_SSH_KNOWN_HOSTS", &self.git.ssh_known_hosts)?;
+        let auth = match (&self.git.github_app_id, &self.git.ssh_key, &self.git.token) {
+            (Some(_), _, _) => SyncAuth::GithubApp,
+            (None, Some(_), _) => SyncAuth::SshKey,
+            // A token may be in the address itself.
+            (None, None, token) => {
+                let pasted = repository_url.as_deref().and_then(|url| Address::parse(url).ok()).and_then(|(_, p)| p);
+                if token.is_some() || pasted.is_some() { SyncAuth::Token } else { SyncAuth::None }
+            }
+        };
+        let text = |secret: Option<Zeroizing<String>>| secret.map(|text| text.to_string());
+        let change = SyncSettingsChange {
+            repository_url: repository_url.clone(),
+            branch: Some(self.git.branch.clone()),
+            subdir: Some(self.git.subdir.clone()),
+            auto_sync_seconds: i64::try_from(self.git.auto_sync_seconds).ok(),
+            auth: if repository_url.is_some() { auth } else { SyncAuth::None },
+            username: Some(self.git.username.clone()),
+            token: text(self.git.token.clone()),
+            ssh_key: text(file("GIT_SSH_KEY_PATH", &self.git.ssh_key)?),
+            ssh_known_hosts: text(known_hosts),
+            github_app_id: self.git.github_app_id.clone(),
+            github_installation_id: self.git.github_installation_id.clone(),
+            github_api_url: Some(self.git.github_api_url.clone()),
+            github_private_key: text(file("GITHUB_PRIVATE_KEY_PATH", &self.git.github_private_key)?),
+            webhook_secret: text(self.git.webhook_secret.clone()),
+        };
+        sync::Source::default().changed(&change).map_err(|problems| {
+            let name = |field: &str| match field {
+                "repository_url" => "PIPELINES_REPO_URL",
+                "auto_sync_seconds" => "AUTO_SYNC_INTERVAL",
+                "token" => "GIT_TOKEN",
+                "ssh_key" => "GIT_SSH_KEY_PATH",
+                "ssh_known_hosts" => "GIT_SSH_KNOWN_HOSTS",
+                "github_app_id" => "GITHUB_APP_ID",
+                "github_installation_id" => "GITHUB_INSTALLATION_ID",
+                "github_private_key" => "GITHUB_PRIVATE_KEY_PATH",
+                "github_api_url" => "GITHUB_API_URL",
+                "webhook_secret" => "SYNC_WEBHOOK_SECRET",
+                "auth" => "PIPELINES_REPO_URL and its credential",
+                _ => "the settings of git",
+            };
+            let told: Vec<_> = problems.iter().map(|p| format!("{}: {}", name(&p.field), p.message)).collect();
+            told.join("; ")
+        })
     }
 
     /// Name of this server on its containers: the one that is set, else the one that is kept, else a new one.

@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 
 use super::kind::Kind;
 use super::settings::{GROUPS, Setting};
+use crate::domain::repository::Address;
 
 /// Stands for a value that is not shown.
 const HIDDEN: &str = "(hidden)";
@@ -92,7 +93,11 @@ pub(super) fn shown(setting: &Setting, text: &str) -> String {
     if setting.is_secret() {
         return HIDDEN.to_owned();
     }
-    let text = if setting.kind == Kind::Database { without_password(text) } else { text.to_owned() };
+    let text = match setting.kind {
+        Kind::Database => without_password(text),
+        Kind::Repository => Address::parse(text).map_or(HIDDEN.to_owned(), |(address, _)| address.url),
+        _ => text.to_owned(),
+    };
     if text.chars().count() <= MAX_SHOWN_CHARS {
         return text;
     }

@@ -106,6 +106,49 @@ pub const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        title: "Git",
+        settings: &[
+            setting(
+                "PIPELINES_REPO_URL",
+                "",
+                Kind::Repository,
+                "Repository of the pipelines; PIPELINES_DIR is not used then. What is saved in the UI wins over this group.",
+            ),
+            setting("GIT_BRANCH", "main", Kind::Branch, "Branch that is followed."),
+            setting("PIPELINES_SUBDIR", "", Kind::Subdir, "Folder of the repository that holds the pipelines."),
+            setting(
+                "AUTO_SYNC_INTERVAL",
+                "0",
+                Kind::Whole { min: 0, max: YEAR },
+                "Seconds between two syncs that start by themselves; 0 is never. A webhook is quicker.",
+            ),
+            setting("GIT_USERNAME", "x-access-token", Kind::Text, "User name that goes with GIT_TOKEN."),
+            setting("GIT_TOKEN", "", Kind::Password, "Token or password for a repository over https."),
+            setting("GIT_SSH_KEY_PATH", "", Kind::File, "Deploy key (without a passphrase) for a repository over ssh."),
+            setting(
+                "GIT_SSH_KNOWN_HOSTS",
+                "",
+                Kind::File,
+                "File with the ssh server's host keys, as ssh-keyscan prints them; no other server is trusted.",
+            ),
+            setting("GITHUB_APP_ID", "", Kind::Text, "Number of a GitHub App that may read the repository."),
+            setting("GITHUB_INSTALLATION_ID", "", Kind::Text, "Number of its installation."),
+            setting("GITHUB_PRIVATE_KEY_PATH", "", Kind::File, "File with its private key (PEM)."),
+            setting(
+                "GITHUB_API_URL",
+                "https://api.github.com",
+                Kind::Url,
+                "GitHub's API; another one for GitHub Enterprise.",
+            ),
+            setting(
+                "SYNC_WEBHOOK_SECRET",
+                "",
+                Kind::Password,
+                "Secret of the webhook /api/sync/webhook (GitHub's secret, GitLab's token); closed when it is not set.",
+            ),
+        ],
+    },
+    Group {
         title: "Access",
         settings: &[
             setting(
@@ -222,6 +265,13 @@ pub const GROUPS: &[Group] = &[
                 "true",
                 Kind::Flag,
                 "Whether the environment of a new or changed pipeline is built at once; otherwise by its first run.",
+            ),
+            setting(
+                "UV_CACHE_MAX_MB",
+                "20480",
+                Kind::Whole { min: 0, max: 1 << 40 },
+                "Room in MB for environments, uv's cache and kept code; beyond it what was used longest ago is deleted, but \
+                 nothing that a pipeline or a run needs. 0 is no limit.",
             ),
             setting(
                 "WORKER_BASE_IMAGE",

@@ -6,6 +6,8 @@ pub mod env;
 pub mod error_line;
 pub mod outcome;
 pub mod pipeline;
+pub mod repository;
 pub mod run;
+pub mod script;
 pub mod size;
 pub mod trigger;

@@ -60,6 +60,32 @@ impl RetryStrategy {
     }
 }
 
+/// What names the packages that a pipeline needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dependencies {
+    /// `requirements.txt`, with `requirements.txt.lock` when that is fresh.
+    Requirements,
+    /// The block of PEP 723 in `main.py`.
+    Script,
+    /// `uv.lock` of the project whose `pyproject.toml` lies in the folder.
+    UvLock,
+}
+
+impl Dependencies {
+    /// All.
+    pub const ALL: [Self; 3] = [Self::Requirements, Self::Script, Self::UvLock];
+
+    /// The word of `pipeline.json`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requirements => "requirements.txt",
+            Self::Script => "main.py",
+            Self::UvLock => "uv.lock",
+        }
+    }
+}
+
 /// The settings of one pipeline.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Settings {
@@ -85,6 +111,8 @@ pub struct Settings {
     pub retry_strategy: Option<RetryStrategy>,
     /// Variables set at each start, unless something else sets them.
     pub default_env: BTreeMap<String, String>,
+    /// What names its packages; absent means `requirements.txt` when there is one, else the block in `main.py`.
+    pub dependencies: Option<Dependencies>,
     /// Version of Python, e.g. `3.12`; absent means that of the worker image.
     pub python_version: Option<String>,
     /// Cron expression of a schedule.
@@ -210,6 +238,9 @@ impl Reader<'_> {
             }),
             retry_strategy: self.read("retry_strategy", RETRY_HELP, retry_strategy),
             default_env: self.default_env(),
+            dependencies: self.read("dependencies", "\"requirements.txt\", \"main.py\" or \"uv.lock\"", |v| {
+                Dependencies::ALL.into_iter().find(|kind| v.as_str() == Some(kind.as_str()))
+            }),
             python_version: self.read("python_version", "a version like \"3.12\"", |v| {
                 let text = v.as_str()?;
                 let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
@@ -402,6 +433,17 @@ mod tests {
         assert_eq!((problem.line, problem.column), (Some(2), Some(2)));
         assert!(problem.message.contains("has 6 fields"), "{}", problem.message);
         assert!(parse_settings("pipeline.json", r#"{"schedule_cron": "@daily"}"#).is_ok());
+    }
+
+    #[test]
+    fn what_names_the_packages() {
+        for kind in Dependencies::ALL {
+            let text = format!(r#"{{"dependencies": "{}"}}"#, kind.as_str());
+            assert_eq!(parse_settings("pipeline.json", &text).expect("valid").dependencies, Some(kind));
+        }
+        for wrong in [r#"{"dependencies": "poetry.lock"}"#, r#"{"dependencies": ["requests"]}"#] {
+            assert_eq!(problems(wrong).len(), 1, "{wrong}");
+        }
     }
 
     #[test]

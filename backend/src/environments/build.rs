@@ -1,22 +1,49 @@
-//! The preparation container: the only place where uv reaches the network and writes the cache. It holds no secret.
+//! Preparation containers: the only places where uv reaches the network. They hold no secret.
+//!
+//! Building a source distribution runs code of its author. So what may run such code sees nothing that others use:
+//!
+//! | step | runs code of packages | may write |
+//! |---|---|---|
+//! | an interpreter is fetched | no | the folder of interpreters |
+//! | the lock is resolved; source distributions are built | **yes** | a private folder and a copy of the code, deleted afterwards |
+//! | wheels are installed, bytecode is compiled | no: wheels are only unpacked, and Python runs without `site` | cache and environments |
+//!
+//! Of a build only the wheel is taken over, and only for the lock that named it.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
 
-use super::{CA_MOUNT, EnvironmentError, Inputs, MOUNT, Options, target};
+use super::inputs::{NamedBy, Wheel, with_wheels};
+use super::{CA_MOUNT, EnvironmentError, Inputs, MOUNT, Options, seal, target};
+use crate::catalog::copy_into;
 use crate::engine::{ContainerId, ContainerSpec, Engine, Image, Job, Kind, Limits, Mount, Network};
 
-/// Where the pipeline's folder is mounted (read-only), for requirement files that refer to others.
+/// Where the pipeline's folder is mounted, for requirement files that refer to others: read-only, or as a copy where packages
+/// of its own may be built, for which most tools write beside the source.
 const SOURCE: &str = "/fastflow/source";
 
-/// Where the build's private folder is mounted; temporary files and results go there.
+/// Where the container's private folder is mounted; temporary files and results go there.
 const WORK: &str = "/fastflow/work";
 
 /// Most bytes of uv's output that are kept: the end, where the reason stands.
 const MAX_OUTPUT: usize = 64 * 1024;
+
+/// Most bytes of a lock.
+const MAX_LOCK: u64 = 16 << 20;
+
+/// What a container may write beside its private folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writes {
+    /// Nothing: code of packages runs in it.
+    Nothing,
+    /// The folder of interpreters.
+    Pythons,
+    /// uv's cache and the environments.
+    Everything,
+}
 
 /// One build: how its containers are made.
 pub struct Worker<'a> {
@@ -26,8 +53,6 @@ pub struct Worker<'a> {
     pub engine: &'a Arc<dyn Engine>,
     /// The worker image.
     pub image: &'a Image,
-    /// Private folder of this build on this machine.
-    pub work: &'a Path,
     /// Where the names of its containers are noted.
     pub in_use: &'a Names,
 }
@@ -41,49 +66,157 @@ pub struct Report {
     pub uv_version: String,
     /// Version of Python.
     pub python_version: String,
+    /// Files of the wheels that were built from source distributions.
+    pub built: Vec<String>,
 }
 
 impl Worker<'_> {
-    /// Resolves the requirements into a lock with hashes.
-    pub async fn resolve(&self, inputs: &Inputs) -> Result<String, EnvironmentError> {
+    /// Makes sure that the wanted version of Python is there, in the image or among those that uv keeps.
+    pub async fn fetch_python(&self, inputs: &Inputs) -> Result<(), EnvironmentError> {
         const SCRIPT: &str = r#"
             set -e
-            cd "$SOURCE"
-            set -- --quiet --generate-hashes --no-header --output-file "$WORK/lock" requirements.txt
-            [ -z "$PYTHON" ] || set -- --python-version "$PYTHON" "$@"
-            exec uv pip compile "$@"
+            uv python find --quiet --no-project "$PYTHON" >/dev/null 2>&1 || uv python install --quiet "$PYTHON"
         "#;
-        self.run(SCRIPT, inputs, &[]).await?;
-        std::fs::read_to_string(self.work.join("lock"))
-            .map_err(|source| EnvironmentError::Io { what: "reading the new lock", source })
+        let Some(version) = &inputs.python else { return Ok(()) };
+        let work = seal::work_folder(self.options)?;
+        let found = self.run(SCRIPT, inputs, work.path(), Writes::Pythons, &[]).await;
+        found.map_err(|error| match error {
+            EnvironmentError::Dependency { summary, .. } => {
+                EnvironmentError::Python { version: version.clone(), reason: summary }
+            }
+            other => other,
+        })
+    }
+
+    /// Resolves what the inputs name into a lock with hashes.
+    pub async fn resolve(&self, inputs: &Inputs) -> Result<String, EnvironmentError> {
+        const COMPILE: &str = r#"
+            set -e
+            cd "$SOURCE"
+            exec uv pip compile --quiet --generate-hashes --no-header ${PYTHON:+--python "$PYTHON"} \
+                --output-file "$WORK/lock" "$FROM"
+        "#;
+        const EXPORT: &str = r#"
+            set -e
+            # uv wants to write beside the project, which is read-only.
+            mkdir "$WORK/project"
+            cp "$SOURCE/pyproject.toml" "$SOURCE/uv.lock" "$WORK/project/"
+            cd "$WORK/project"
+            exec uv export --quiet --frozen --no-dev --no-emit-project --no-header --emit-index-url \
+                ${PYTHON:+--python "$PYTHON"} --format requirements.txt --output-file "$WORK/lock"
+        "#;
+        let work = seal::work_folder(self.options)?;
+        let (script, from) = match inputs.named_by {
+            NamedBy::UvLock => (EXPORT, String::new()),
+            NamedBy::Script => {
+                let text = inputs.files.values().next().map_or("", String::as_str);
+                std::fs::write(work.path().join("requirements.txt"), text)
+                    .map_err(io("writing what the script names"))?;
+                (COMPILE, format!("{WORK}/requirements.txt"))
+            }
+            NamedBy::Nobody | NamedBy::Requirements => (COMPILE, "requirements.txt".to_owned()),
+        };
+        self.run(script, inputs, work.path(), Writes::Nothing, &[("FROM", from)]).await?;
+        // Code of packages may have run in there, so what lies there is not trusted to be a file.
+        seal::read_foreign(&work.path().join("lock"), MAX_LOCK).map_err(io("reading the new lock"))
     }
 
     /// Builds the environment `key` from `lock`.
     pub async fn install(&self, key: &str, lock: &str, inputs: &Inputs) -> Result<Report, EnvironmentError> {
-        // `--no-deps`: the lock is complete, and a package that it does not name must not slip in.
+        let kept = seal::kept_wheels(&self.options.root, key).map_err(io("reading the wheels that were built"))?;
+        if !kept.is_empty() {
+            return self.install_with(key, lock, inputs, kept).await;
+        }
+        let refused = match self.unpack(key, lock, inputs).await {
+            Err(refused @ EnvironmentError::Dependency { .. }) => refused,
+            other => return other,
+        };
+        // Most likely something has no wheel. If not, this says the true reason.
+        let work = seal::work_folder(self.options)?;
+        let built = self.build(lock, inputs, work.path()).await?;
+        if built.is_empty() {
+            return Err(refused);
+        }
+        let kept =
+            seal::keep_wheels(&self.options.root, key, &built).map_err(io("keeping the wheels that were built"))?;
+        drop(work);
+        seal::discard(&self.options.root, key)?;
+        self.install_with(key, lock, inputs, kept).await
+    }
+
+    async fn install_with(
+        &self,
+        key: &str,
+        lock: &str,
+        inputs: &Inputs,
+        wheels: Vec<Wheel>,
+    ) -> Result<Report, EnvironmentError> {
+        let lock = with_wheels(lock, &wheels, &format!("{MOUNT}/built/{key}"));
+        let report = self.unpack(key, &lock, inputs).await?;
+        Ok(Report { built: wheels.into_iter().map(|wheel| wheel.file).collect(), ..report })
+    }
+
+    /// Installs wheels. No code of theirs runs: uv unpacks them, and Python compiles them without `site`, which would run
+    /// their `.pth` files.
+    async fn unpack(&self, key: &str, lock: &str, inputs: &Inputs) -> Result<Report, EnvironmentError> {
+        // `--no-deps`: the lock is complete, and a package that it does not name must not slip in. One call of uv alone,
+        // for it asks the environment's Python about itself, which must be empty then. What does not compile (a template,
+        // code for another Python) is left as it is.
         const SCRIPT: &str = r#"
             set -e
             cd "$SOURCE"
             uv --version > "$WORK/uv"
             uv venv --quiet --no-project ${PYTHON:+--python "$PYTHON"} "$TARGET"
             if [ -s "$WORK/lock" ]; then
-                uv pip install --quiet --no-deps --compile-bytecode --python "$TARGET/bin/python" -r "$WORK/lock"
+                uv pip install --quiet --no-deps --no-build --python "$TARGET/bin/python" -r "$WORK/lock"
+                "$TARGET/bin/python" -I -S -m compileall -q -j 0 "$TARGET/lib" >/dev/null 2>&1 || true
             fi
-            "$TARGET/bin/python" -c 'import platform; print(platform.python_version())' > "$WORK/python"
+            "$TARGET/bin/python" -I -S -c 'import platform; print(platform.python_version())' > "$WORK/python"
         "#;
-        let io = |what| move |source| EnvironmentError::Io { what, source };
-        std::fs::write(self.work.join("lock"), lock).map_err(io("writing the lock"))?;
-        self.run(SCRIPT, inputs, &[("TARGET", target(key))]).await?;
-        let read = |name| std::fs::read_to_string(self.work.join(name)).map_err(io("reading the build's report"));
+        let work = seal::work_folder(self.options)?;
+        std::fs::write(work.path().join("lock"), lock).map_err(io("writing the lock"))?;
+        self.run(SCRIPT, inputs, work.path(), Writes::Everything, &[("TARGET", target(key))]).await?;
+        let read = |name| std::fs::read_to_string(work.path().join(name)).map_err(io("reading the build's report"));
         Ok(Report {
             // `uv 0.8.1 (abc 2026-01-01)`: the second word is the version.
             uv_version: read("uv")?.split_whitespace().nth(1).unwrap_or_default().to_owned(),
             python_version: read("python")?.trim().to_owned(),
+            built: Vec::new(),
         })
     }
 
-    async fn run(&self, script: &str, inputs: &Inputs, more: &[(&str, String)]) -> Result<(), EnvironmentError> {
-        let spec = self.spec(inputs);
+    /// Builds what the lock names and no wheel exists for, in a cache of its own. Returns the wheels.
+    async fn build(&self, lock: &str, inputs: &Inputs, work: &Path) -> Result<Vec<PathBuf>, EnvironmentError> {
+        const SCRIPT: &str = r#"
+            set -e
+            cd "$SOURCE"
+            uv venv --quiet --no-project ${PYTHON:+--python "$PYTHON"} "$WORK/venv"
+            uv pip install --quiet --no-deps --python "$WORK/venv/bin/python" -r "$WORK/lock"
+        "#;
+        std::fs::write(work.join("lock"), lock).map_err(io("writing the lock"))?;
+        self.run(SCRIPT, inputs, work, Writes::Nothing, &[]).await?;
+        seal::built_wheels(&work.join("cache")).map_err(io("looking for the wheels that were built"))
+    }
+
+    async fn run(
+        &self,
+        script: &str,
+        inputs: &Inputs,
+        work: &Path,
+        writes: Writes,
+        more: &[(&str, String)],
+    ) -> Result<(), EnvironmentError> {
+        let mut source = inputs.folder.clone();
+        if writes == Writes::Nothing {
+            source = work.join("source");
+            let (from, to) = (inputs.folder.clone(), source.clone());
+            super::blocking("copying the code", move || {
+                std::fs::create_dir(&to).and_then(|()| copy_into(&from, &to)).map_err(io("copying the code"))
+            })
+            .await?;
+        }
+        let spec = self.spec(inputs, &source, work, writes);
+        let job = self.job(script, inputs, writes, more);
         if self.options.network == Network::Own {
             self.engine.ensure_network().await?;
         }
@@ -91,7 +224,7 @@ impl Worker<'_> {
         let _in_use = InUse::note(self.in_use, &spec.name);
         let container = Borrowed { engine: self.engine.clone(), id: Some(self.engine.create(&spec).await?) };
         let result = match &container.id {
-            Some(id) => self.run_in(id, script, inputs, more).await,
+            Some(id) => self.run_in(id, &job).await,
             None => return Err(EnvironmentError::Interrupted),
         };
         container.give_back().await;
@@ -110,13 +243,7 @@ impl Worker<'_> {
         Err(EnvironmentError::Dependency { summary: summary(&output, code), output })
     }
 
-    async fn run_in(
-        &self,
-        id: &ContainerId,
-        script: &str,
-        inputs: &Inputs,
-        more: &[(&str, String)],
-    ) -> Result<(i64, String), EnvironmentError> {
+    async fn run_in(&self, id: &ContainerId, job: &Job) -> Result<(i64, String), EnvironmentError> {
         let attachment = self.engine.attach(id).await?;
         let mut output = attachment.output;
         let collect = async {
@@ -131,21 +258,31 @@ impl Worker<'_> {
         };
         let work = async {
             self.engine.start(id).await?;
-            attachment.input.send(&self.job(script, inputs, more)).await?;
+            attachment.input.send(job).await?;
             self.engine.wait(id).await
         };
         let (text, exit) = tokio::join!(collect, work);
         Ok((exit?.code, text))
     }
 
-    fn spec(&self, inputs: &Inputs) -> ContainerSpec {
-        let bind = |source: &Path, target: &str, read_only| Mount::Bind {
-            source: source.to_owned(),
+    fn spec(&self, inputs: &Inputs, source: &Path, work: &Path, writes: Writes) -> ContainerSpec {
+        let bind = |from: &Path, target: &str, read_only| Mount::Bind {
+            source: from.to_owned(),
             target: target.to_owned(),
             read_only,
         };
-        let mut mounts = vec![bind(&self.options.root, MOUNT, false), bind(self.work, WORK, false)];
-        mounts.push(bind(&inputs.folder, SOURCE, true));
+        let root = &self.options.root;
+        let mut mounts = vec![bind(work, WORK, false)];
+        match writes {
+            // In one mount, so that uv can link from the one into the other.
+            Writes::Everything => mounts.push(bind(root, MOUNT, false)),
+            Writes::Pythons => mounts.push(bind(&root.join("pythons"), &format!("{MOUNT}/pythons"), false)),
+            Writes::Nothing if inputs.python.is_some() => {
+                mounts.push(bind(&root.join("pythons"), &format!("{MOUNT}/pythons"), true));
+            }
+            Writes::Nothing => {}
+        }
+        mounts.push(bind(source, SOURCE, writes != Writes::Nothing));
         if let Some(bundle) = &self.options.ca_bundle {
             mounts.push(bind(bundle, CA_MOUNT, true));
         }
@@ -162,7 +299,7 @@ impl Worker<'_> {
         }
     }
 
-    fn job(&self, script: &str, inputs: &Inputs, more: &[(&str, String)]) -> Job {
+    fn job(&self, script: &str, inputs: &Inputs, writes: Writes, more: &[(&str, String)]) -> Job {
         let mut env: Vec<(String, String)> = [
             ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
             ("LANG", "C.UTF-8".to_owned()),
@@ -174,10 +311,14 @@ impl Worker<'_> {
             ("NO_COLOR", "1".to_owned()),
             ("UV_NO_PROGRESS", "1".to_owned()),
             ("UV_NO_CONFIG", "1".to_owned()),
-            ("UV_CACHE_DIR", format!("{MOUNT}/cache")),
+            (
+                "UV_CACHE_DIR",
+                if writes == Writes::Everything { format!("{MOUNT}/cache") } else { format!("{WORK}/cache") },
+            ),
+            ("UV_PYTHON_INSTALL_BIN", "0".to_owned()),
             ("UV_PYTHON_INSTALL_DIR", format!("{MOUNT}/pythons")),
-            // Another Python than the image's is fetched only when a pipeline asks for one.
-            ("UV_PYTHON_DOWNLOADS", if inputs.python.is_some() { "automatic" } else { "never" }.to_owned()),
+            // Only where nothing else happens.
+            ("UV_PYTHON_DOWNLOADS", if writes == Writes::Pythons { "manual" } else { "never" }.to_owned()),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
@@ -189,6 +330,10 @@ impl Worker<'_> {
         env.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         Job { argv: vec!["/bin/sh".to_owned(), "-c".to_owned(), script.to_owned()], env, cwd: "/".to_owned() }
     }
+}
+
+fn io(what: &'static str) -> impl Fn(std::io::Error) -> EnvironmentError {
+    move |source| EnvironmentError::Io { what, source }
 }
 
 /// A noted name; dropping it takes it off the list.

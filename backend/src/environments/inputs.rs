@@ -2,24 +2,47 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
+use fastflow_shared::PipelineProblem;
 use sha2::{Digest, Sha256};
+
+use crate::domain::pipeline::{Dependencies, Settings};
+use crate::domain::script::{project_python, script_metadata};
+
+/// The file that names packages by default.
+const REQUIREMENTS: &str = "requirements.txt";
 
 /// Most bytes of requirement files that are read.
 const MAX_BYTES: u64 = 4 << 20;
+
+/// What names the packages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum NamedBy {
+    /// Nothing: there are none.
+    #[default]
+    Nobody,
+    /// `requirements.txt` and what it includes.
+    Requirements,
+    /// The block of PEP 723 in `main.py`.
+    Script,
+    /// `pyproject.toml` and `uv.lock`.
+    UvLock,
+}
 
 /// The files and wishes that decide what is installed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inputs {
     /// Folder of the pipeline; requirement files may refer to others in it.
     pub folder: PathBuf,
-    /// `requirements.txt` and every file it includes, by relative path. Empty: nothing is to be installed.
+    /// What names the packages.
+    pub named_by: NamedBy,
+    /// The files that name them, by relative path; of a script, its requirements alone.
     pub files: BTreeMap<String, String>,
     /// A committed `requirements.txt.lock` that covers all that `requirements.txt` names.
     pub committed_lock: Option<String>,
-    /// Version of Python that `pipeline.json` asks for; `None` is that of the image.
+    /// Version of Python that is asked for, like `3.12` or `>=3.11`; `None` is that of the image.
     pub python: Option<String>,
 }
 
@@ -27,18 +50,57 @@ impl Inputs {
     /// Reads the inputs of the pipeline in `folder`. Blocking.
     ///
     /// # Errors
-    /// When a requirement file exists and cannot be read as UTF-8, or is too large.
-    pub fn read(folder: &Path, python: Option<String>) -> io::Result<Self> {
-        let mut inputs = Self { folder: folder.to_owned(), python, ..Self::default() };
-        if folder.join("requirements.txt").is_file() {
-            inputs.include(Path::new("requirements.txt"))?;
-            let lock = folder.join("requirements.txt.lock");
-            if lock.is_file() {
-                let lock = read_text(&lock)?;
-                inputs.committed_lock = covers(&lock, inputs.files.values()).then_some(lock);
-            }
+    /// When a file that names packages exists and cannot be read or understood, is too large, or is missing although
+    /// `pipeline.json` names it.
+    pub fn read(folder: &Path, settings: &Settings) -> io::Result<Self> {
+        let mut inputs = Self { folder: folder.to_owned(), python: settings.python_version.clone(), ..Self::default() };
+        let requirements = folder.join(REQUIREMENTS).is_file();
+        match settings.dependencies {
+            Some(Dependencies::UvLock) => inputs.read_project()?,
+            Some(Dependencies::Script) => inputs.read_script()?,
+            Some(Dependencies::Requirements) => inputs.read_requirements()?,
+            None if requirements => inputs.read_requirements()?,
+            None => inputs.read_script()?,
         }
         Ok(inputs)
+    }
+
+    fn read_requirements(&mut self) -> io::Result<()> {
+        self.named_by = NamedBy::Requirements;
+        self.include(Path::new(REQUIREMENTS))?;
+        let lock = self.folder.join("requirements.txt.lock");
+        if lock.is_file() {
+            let lock = read_text(&lock)?;
+            self.committed_lock = covers(&lock, self.files.values()).then_some(lock);
+        }
+        Ok(())
+    }
+
+    fn read_script(&mut self) -> io::Result<()> {
+        let told = |problem: PipelineProblem| io::Error::other(in_words(&problem));
+        let text = read_start(&self.folder.join("main.py"))?;
+        let Some(metadata) = script_metadata("main.py", &text).map_err(told)? else { return Ok(()) };
+        if self.python.is_none() {
+            self.python = metadata.requires_python;
+        }
+        if !metadata.dependencies.is_empty() {
+            self.named_by = NamedBy::Script;
+            self.files.insert("main.py".to_owned(), metadata.dependencies.join("\n") + "\n");
+        }
+        Ok(())
+    }
+
+    fn read_project(&mut self) -> io::Result<()> {
+        self.named_by = NamedBy::UvLock;
+        for name in ["pyproject.toml", "uv.lock"] {
+            let text = read_text(&self.folder.join(name))?;
+            if name == "pyproject.toml" {
+                let wanted = project_python(name, &text).map_err(|problem| io::Error::other(in_words(&problem)))?;
+                self.python = self.python.take().or(wanted);
+            }
+            self.files.insert(name.to_owned(), text);
+        }
+        Ok(())
     }
 
     fn include(&mut self, relative: &Path) -> io::Result<()> {
@@ -70,6 +132,7 @@ impl Inputs {
     #[must_use]
     pub fn key(&self, image_id: &str) -> String {
         let mut hash = Sha256::new();
+        field(&mut hash, &format!("{:?}", self.named_by));
         for (name, text) in &self.files {
             field(&mut hash, name);
             field(&mut hash, text);
@@ -102,10 +165,23 @@ fn field(hash: &mut Sha256, text: &str) {
 
 fn read_text(path: &Path) -> io::Result<String> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    if fs::metadata(path)?.len() > MAX_BYTES {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
+    if fs::metadata(path).map_err(named)?.len() > MAX_BYTES {
         return Err(io::Error::other(format!("{name} is larger than {MAX_BYTES} bytes")));
     }
     String::from_utf8(fs::read(path)?).map_err(|_| io::Error::other(format!("{name} is not valid UTF-8")))
+}
+
+/// The beginning of a script, where its metadata stands. What is not UTF-8 there is Python's to judge.
+fn read_start(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn in_words(problem: &PipelineProblem) -> String {
+    let line = problem.line.map(|line| format!(", line {line}")).unwrap_or_default();
+    format!("{}{line}: {}", problem.file, problem.message)
 }
 
 fn included_file(line: &str) -> Option<&str> {
@@ -121,9 +197,12 @@ fn package(line: &str) -> Option<String> {
     if line.is_empty() || line.starts_with('-') {
         return None;
     }
-    let end = line.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))).unwrap_or(line.len());
-    let name: Vec<_> = line[..end].split(['.', '-', '_']).filter(|part| !part.is_empty()).collect();
+    let name: Vec<_> = line[..end_of_name(line)].split(['.', '-', '_']).filter(|part| !part.is_empty()).collect();
     (!name.is_empty()).then(|| name.join("-").to_ascii_lowercase())
+}
+
+fn end_of_name(line: &str) -> usize {
+    line.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))).unwrap_or(line.len())
 }
 
 /// A committed lock is fresh when it pins each package that the requirement files name.
@@ -133,16 +212,76 @@ fn covers<'a>(lock: &str, mut files: impl Iterator<Item = &'a String>) -> bool {
     files.all(|text| text.lines().filter_map(package).all(|name| pinned.contains(&name)))
 }
 
+/// A package of a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// Name, as the lock writes it.
+    pub name: String,
+    /// Version; `None` when the lock names an address or a path.
+    pub version: Option<String>,
+}
+
+/// The packages of a lock, in its order.
+#[must_use]
+pub fn pins(lock: &str) -> Vec<Pin> {
+    let entries = lock.lines().filter(|line| !line.starts_with([' ', '\t', '#', '-']));
+    let pin = |line: &str| {
+        let line = line.split([';', '#']).next()?.trim().trim_end_matches('\\').trim();
+        let name = line[..end_of_name(line)].to_owned();
+        let version =
+            line.split_once("==").map(|(_, version)| version.split_whitespace().next().unwrap_or("").to_owned());
+        (!name.is_empty()).then_some(Pin { name, version })
+    };
+    entries.filter_map(pin).collect()
+}
+
+/// A wheel that was built from a source distribution of a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wheel {
+    /// Its file name, `{name}-{version}-….whl`.
+    pub file: String,
+    /// Hash of its content.
+    pub sha256: String,
+}
+
+/// The lock with what was built in place of what it was built from. `folder` is where the wheels lie in the container.
+#[must_use]
+pub fn with_wheels(lock: &str, wheels: &[Wheel], folder: &str) -> String {
+    let built: BTreeMap<String, &Wheel> =
+        wheels.iter().filter_map(|wheel| Some((package(wheel.file.split('-').next()?)?, wheel))).collect();
+    let mut text = String::with_capacity(lock.len());
+    let mut replaced = false;
+    for line in lock.lines() {
+        // Hashes and comments of an entry stand further right.
+        if !line.starts_with([' ', '\t']) {
+            let wheel = package(line).and_then(|name| Some((built.get(&name)?, name)));
+            replaced = wheel.is_some();
+            if let Some((wheel, name)) = wheel {
+                let marker = line.split_once(';').map(|(_, marker)| marker.trim_end_matches('\\').trim());
+                let marker = marker.map(|marker| format!(" ; {marker}")).unwrap_or_default();
+                let Wheel { file, sha256 } = wheel;
+                text.push_str(&format!("{name} @ file://{folder}/{file}{marker} --hash=sha256:{sha256}\n"));
+            }
+        }
+        if !replaced {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn inputs(files: &[(&str, &str)]) -> Inputs {
         let folder = tempfile::tempdir().expect("temporary folder");
+        fs::write(folder.path().join("main.py"), "").expect("file");
         for (name, text) in files {
             fs::write(folder.path().join(name), text).expect("file");
         }
-        let mut inputs = Inputs::read(folder.path(), None).expect("readable");
+        let mut inputs = Inputs::read(folder.path(), &Settings::default()).expect("readable");
         inputs.folder = PathBuf::new();
         inputs
     }
@@ -183,5 +322,59 @@ mod tests {
     fn files_outside_of_the_folder_are_not_read() {
         let inputs = inputs(&[("requirements.txt", "-r ../../etc/passwd\n-r /etc/passwd\n-r missing.txt")]);
         assert_eq!(inputs.files.len(), 1);
+    }
+
+    #[test]
+    fn who_names_the_packages() {
+        let script = "# /// script\n# dependencies = [\"rich\"]\n# requires-python = \">=3.9\"\n# ///\n";
+        let alone = inputs(&[("main.py", script)]);
+        assert_eq!((alone.named_by, alone.files["main.py"].as_str()), (NamedBy::Script, "rich\n"));
+        assert_eq!(alone.python.as_deref(), Some(">=3.9"));
+        let both = inputs(&[("main.py", script), ("requirements.txt", "requests")]);
+        assert_eq!((both.named_by, both.python), (NamedBy::Requirements, None));
+        assert_eq!(inputs(&[("main.py", "pass")]), Inputs::default());
+
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let settings = |dependencies| Settings {
+            dependencies: Some(dependencies),
+            python_version: Some("3.12".to_owned()),
+            ..Settings::default()
+        };
+        let read = |kind| Inputs::read(folder.path(), &settings(kind));
+        fs::write(folder.path().join("main.py"), script).expect("file");
+        assert_eq!(read(Dependencies::Script).expect("readable").python.as_deref(), Some("3.12"), "pipeline.json wins");
+        let missing = read(Dependencies::UvLock).expect_err("no project").to_string();
+        assert!(missing.starts_with("pyproject.toml: "), "{missing}");
+        assert!(read(Dependencies::Requirements).is_err());
+        fs::write(folder.path().join("pyproject.toml"), "[project]\nrequires-python = '>=3.10'\n").expect("file");
+        fs::write(folder.path().join("uv.lock"), "version = 1\n").expect("file");
+        let project = read(Dependencies::UvLock).expect("readable");
+        assert_eq!((project.named_by, project.files.len()), (NamedBy::UvLock, 2));
+        fs::write(folder.path().join("main.py"), "# /// script\n# dependencies = 3\n# ///\n").expect("file");
+        let broken = read(Dependencies::Script).expect_err("broken").to_string();
+        assert!(broken.starts_with("main.py, line 2: "), "{broken}");
+    }
+
+    const LOCK: &str = "# made by uv\n--index-url https://index\naa==1.0 \\\n    --hash=sha256:00 \\\n    --hash=sha256:01\n    \
+                        # via x\nB_b.c==2 ; python_version < '4' \\\n    --hash=sha256:02\ndd @ https://host/dd.tar.gz\n";
+
+    #[test]
+    fn the_packages_of_a_lock() {
+        let pin = |name: &str, version: Option<&str>| Pin { name: name.into(), version: version.map(str::to_owned) };
+        assert_eq!(pins(LOCK), [pin("aa", Some("1.0")), pin("B_b.c", Some("2")), pin("dd", None)]);
+        assert_eq!(pins(""), []);
+    }
+
+    #[test]
+    fn what_was_built_takes_the_place_of_what_it_was_built_from() {
+        let wheel = |file: &str| Wheel { file: file.into(), sha256: "ff".into() };
+        let text = with_wheels(LOCK, &[wheel("b_b_c-2-py3-none-any.whl"), wheel("dd-1-py3-none-any.whl")], "/w");
+        assert_eq!(
+            text,
+            "# made by uv\n--index-url https://index\naa==1.0 \\\n    --hash=sha256:00 \\\n    --hash=sha256:01\n    # via x\n\
+             b-b-c @ file:///w/b_b_c-2-py3-none-any.whl ; python_version < '4' --hash=sha256:ff\n\
+             dd @ file:///w/dd-1-py3-none-any.whl --hash=sha256:ff\n"
+        );
+        assert_eq!(with_wheels(LOCK, &[], "/w"), LOCK);
     }
 }

@@ -1,15 +1,17 @@
-//! Sealed Python environments: built once per key in a trusted preparation container, mounted read-only into every run.
+//! Sealed Python environments: built once per key in preparation containers, mounted read-only into every run.
 //!
 //! ```text
 //! inputs (requirements, Python, image)  → input key → lock with hashes   (`uv pip compile`, needs the index once)
-//! lock + Python + platform + image      → key       → environment folder (`uv pip install`, then never written again)
+//! lock + Python + platform + image      → key       → environment folder (wheels unpacked, then never written again)
 //! ```
 //! Everything lies below one folder, so that uv can link files from its cache instead of copying them. Inside every
 //! container that folder is `/fastflow/uv`, because a Python environment only works at the path it was built at.
-//! A build is one task that all who need it wait for; whoever stops waiting does not stop the build.
+//! A build is one task that all who need it wait for; whoever stops waiting does not stop the build. Code of packages never
+//! runs where it could write what others use ([`build`]); what nobody uses is deleted when it is too much ([`prune`]).
 
 mod build;
 mod inputs;
+mod prune;
 mod seal;
 
 use std::collections::HashMap;
@@ -17,13 +19,16 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use fastflow_shared::EnvironmentState;
 use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::domain::clock::SharedClock;
+use crate::domain::clock::{Millis, SharedClock};
 use crate::engine::{Engine, EngineError, Image, Network};
+use crate::store::{EnvironmentRow, Store, StoreError};
 
-pub use inputs::Inputs;
+pub use inputs::{Inputs, NamedBy, Pin, pins};
+pub use prune::{Pruned, Spare, Storage};
 pub use seal::Sealed;
 
 /// Where the common folder is mounted in every container.
@@ -89,6 +94,17 @@ pub enum EnvironmentError {
         /// The shell's words.
         reason: String,
     },
+    /// The wanted Python is neither in the image nor to be had.
+    #[error(
+        "Python {version} is not in the worker image and could not be fetched: {reason}; ask for another `python_version`, \
+         use a worker image that has it, or let the server reach the place uv fetches it from (UV_PYTHON_INSTALL_MIRROR)"
+    )]
+    Python {
+        /// What was asked for.
+        version: String,
+        /// uv's reason.
+        reason: String,
+    },
     /// It took too long.
     #[error("preparing the dependencies took longer than {seconds} s")]
     Deadline {
@@ -98,6 +114,9 @@ pub enum EnvironmentError {
     /// Docker.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The book of environments.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Files of this machine.
     #[error("the environments folder cannot be used ({what}): {source}")]
     Io {
@@ -162,6 +181,8 @@ pub struct Environments {
 struct Inner {
     options: Options,
     engine: Arc<dyn Engine>,
+    /// The book of environments: when each was last used.
+    store: Store,
     clock: SharedClock,
     /// Builds under way, by input key.
     building: Mutex<HashMap<String, Building>>,
@@ -169,6 +190,11 @@ struct Inner {
     installing: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// Names of the preparation containers that builds of this process use.
     in_use: build::Names,
+    /// Builds share it; whoever deletes has it alone.
+    tidying: tokio::sync::RwLock<()>,
+    /// What the last look at the disk found.
+    storage: Mutex<Option<Storage>>,
+    link_mode: &'static str,
 }
 
 impl Environments {
@@ -176,16 +202,32 @@ impl Environments {
     ///
     /// # Errors
     /// [`EnvironmentError::Io`] when the folder cannot be made or given to the preparation user.
-    pub fn open(options: Options, engine: Arc<dyn Engine>, clock: SharedClock) -> Result<Self, EnvironmentError> {
+    pub fn open(
+        options: Options,
+        engine: Arc<dyn Engine>,
+        store: Store,
+        clock: SharedClock,
+    ) -> Result<Self, EnvironmentError> {
         seal::lay_out(&options)?;
+        let link_mode = seal::link_mode(&options.root);
+        if link_mode != "hardlink" {
+            tracing::warn!(
+                "environments are copied from uv's cache, for files cannot be linked within {}; they take twice the room",
+                options.root.display()
+            );
+        }
         Ok(Self {
             inner: Arc::new(Inner {
                 options,
                 engine,
+                store,
                 clock,
                 building: Mutex::default(),
                 installing: Mutex::default(),
                 in_use: build::Names::default(),
+                tidying: tokio::sync::RwLock::default(),
+                storage: Mutex::default(),
+                link_mode,
             }),
         })
     }
@@ -205,7 +247,26 @@ impl Environments {
 
     /// Whether a start with these inputs would have to build something first, without asking anybody.
     pub async fn is_ready(&self, inputs: &Inputs, image: &Image) -> bool {
-        matches!(self.find(inputs, image).await, Ok(Some(_)))
+        matches!(self.known(inputs, &image.id).await, Ok(Some(_)))
+    }
+
+    /// The sealed environment of these inputs, if there is one; its files are not looked at.
+    ///
+    /// # Errors
+    /// [`EnvironmentError::Io`].
+    pub async fn known(&self, inputs: &Inputs, image: &str) -> Result<Option<Sealed>, EnvironmentError> {
+        let (root, inputs, image) = (self.inner.options.root.clone(), inputs.clone(), image.to_owned());
+        blocking("looking for an environment", move || {
+            let Some(lock) = seal::find_lock(&root, &inputs, &image)? else { return Ok(None) };
+            seal::known(&root, &inputs::environment_key(&lock, &inputs, &image))
+        })
+        .await
+    }
+
+    /// Whether files are linked from uv's cache into environments (`hardlink`) or must be copied (`copy`).
+    #[must_use]
+    pub fn link_mode(&self) -> &'static str {
+        self.inner.link_mode
     }
 
     /// Whether somebody builds for these inputs right now.
@@ -227,13 +288,44 @@ impl Environments {
     /// [`EnvironmentError`], shared by all who waited for the same build.
     pub async fn prepare(&self, inputs: &Inputs, image: &Image) -> Result<Prepared, Arc<EnvironmentError>> {
         let begin = self.inner.clock.now();
-        let sealed = match self.find(inputs, image).await.map_err(Arc::new)? {
+        let found = {
+            // What is found must not be deleted before it is noted as used.
+            let _nobody_tidies = self.inner.tidying.read().await;
+            let found = self.find(inputs, image).await.map_err(Arc::new)?;
+            if let Some(sealed) = &found {
+                self.note_use(sealed).await;
+            }
+            found
+        };
+        let sealed = match found {
             Some(sealed) => sealed,
             None => self.join_or_build(inputs, image).await?,
         };
         let folder = seal::folder(&self.inner.options.root, &sealed.key);
         let pythons = inputs.python.as_ref().map(|_| self.inner.options.root.join("pythons"));
         Ok(Prepared { sealed, folder, pythons, seconds: self.inner.clock.now().seconds_since(begin).max(0.0) })
+    }
+
+    /// Writes into the book that somebody uses an environment now. The book is needed for tidying alone.
+    async fn note_use(&self, sealed: &Sealed) {
+        let now = self.inner.clock.now();
+        let row = EnvironmentRow {
+            key: sealed.key.clone(),
+            state: EnvironmentState::Ready,
+            lock_hash: None,
+            python: Some(sealed.python_version.clone()),
+            image: Some(sealed.image.clone()),
+            uv_version: Some(sealed.uv_version.clone()),
+            link_mode: Some(sealed.link_mode.clone()),
+            size_bytes: i64::try_from(sealed.size_bytes).ok(),
+            seconds: Some(sealed.seconds),
+            error: None,
+            built_at: Some(Millis(sealed.built_at)),
+            last_used_at: Some(now),
+        };
+        if let Err(error) = self.inner.store.upsert_environment(&row, now).await {
+            tracing::warn!(environment = sealed.key, %error, "the use of an environment could not be noted: {error}");
+        }
     }
 
     async fn find(&self, inputs: &Inputs, image: &Image) -> Result<Option<Arc<Sealed>>, EnvironmentError> {
@@ -281,8 +373,9 @@ impl Environments {
     async fn build_steps(&self, inputs: &Inputs, image: &Image) -> Result<Sealed, EnvironmentError> {
         let Inner { options, engine, clock, in_use, .. } = &*self.inner;
         let begin = clock.now();
-        let work = seal::work_folder(options)?;
-        let worker = build::Worker { options, engine, image, work: work.path(), in_use };
+        let _nobody_tidies = self.inner.tidying.read().await;
+        let worker = build::Worker { options, engine, image, in_use };
+        worker.fetch_python(inputs).await?;
 
         let root = options.root.clone();
         let (for_lock, id) = (inputs.clone(), image.id.clone());
@@ -302,12 +395,19 @@ impl Environments {
             installing.entry(key.clone()).or_default().clone()
         };
         let _guard = one_at_a_time.lock().await;
-        if let Some(sealed) = seal::find(&options.root, &key)? {
+        let (root, wanted) = (options.root.clone(), key.clone());
+        if let Some(sealed) = blocking("looking for an environment", move || seal::find(&root, &wanted)).await? {
             return Ok(sealed);
         }
         tracing::info!(environment = key, "building environment {key}");
         seal::discard(&options.root, &key)?;
         let report = worker.install(&key, &lock, inputs).await?;
+        let (root, of) = (options.root.clone(), key.clone());
+        let measured = blocking("measuring an environment", move || {
+            seal::protect(&root, &of)?;
+            Sealed::measure(&root, &of)
+        })
+        .await?;
         let sealed = Sealed {
             built_at: clock.now().0,
             seconds: clock.now().seconds_since(begin),
@@ -315,9 +415,11 @@ impl Environments {
             python_version: report.python_version,
             image: image.id.clone(),
             lock,
-            ..Sealed::measure(&options.root, &key)?
+            built: report.built,
+            ..measured
         };
         seal::store(&options.root, &sealed)?;
+        self.note_use(&sealed).await;
         tracing::info!(
             environment = key,
             seconds = sealed.seconds,

@@ -3,7 +3,7 @@
 use std::{
     fs::{File, OpenOptions},
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
 };
@@ -104,13 +104,15 @@ impl Journal {
     /// [`JournalError::Busy`] when the log is being written, or the file could not be read or cut.
     pub async fn resume(&self, run: RunId) -> Result<(LogWriter, StoredLog), JournalError> {
         let path = self.path(run, FileKind::Log);
-        let (file, len) = blocking(move || open_to_append(path)).await.map_err(JournalError::io("open a log"))?;
+        let known = path.clone();
+        let len = blocking(move || settled_len_of(&known)).await.map_err(JournalError::io("open a log"))?;
         // From here on nobody else writes; viewers go on with what is whole while the log is being read.
         let registration = self.inner.registry.register(run, FileKind::Log, len)?;
         self.inner.indexes.forget(run);
         self.inner.feeds.forget(run);
         // The registration goes along, so that the file stays ours even if this future is dropped half-way.
         let (file, registration, stored) = blocking(move || {
+            let file = open_to_append(path)?;
             let cut = cut_torn_line(&file, &registration)?;
             let stored = resume::scan(&file, cut)?;
             Ok((file, registration, stored))
@@ -277,15 +279,23 @@ impl RunFiles {
     }
 }
 
-/// Opens (or makes) a file to go on with; says where its last whole line ends. Changes nothing yet.
-pub(super) fn open_to_append(path: PathBuf) -> io::Result<(File, u64)> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-    let len = block::settled_len(&file, file.metadata()?.len())?;
-    Ok((file, len))
+/// Where the last whole line of a file ends; 0 when there is no file.
+pub(super) fn settled_len_of(path: &Path) -> io::Result<u64> {
+    match File::open(path) {
+        Ok(file) => block::settled_len(&file, file.metadata()?.len()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens (or makes) a file to go on with. Changes nothing yet. Register first: a reader who finds a file without a writer
+/// takes the run for ended.
+pub(super) fn open_to_append(path: PathBuf) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
 }
 
 /// Cuts a torn last line off a file that is ours by now, and publishes its length; returns both. A writer may have ended
-/// between opening and registering, so the length is looked up again.
+/// between looking and registering, so the length is looked up again.
 pub(super) fn cut_torn_line(file: &File, registration: &Registration) -> io::Result<Cut> {
     let on_disk = file.metadata()?.len();
     let len = block::settled_len(file, on_disk)?;

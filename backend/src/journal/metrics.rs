@@ -51,10 +51,11 @@ impl Journal {
     /// [`JournalError::Busy`] when they are being written, or the file could not be opened.
     pub async fn metrics_writer(&self, run: RunId) -> Result<MetricsWriter, JournalError> {
         let path = self.path(run, FileKind::Metrics);
-        let (file, len) =
-            blocking(move || files::open_to_append(path)).await.map_err(JournalError::io("open metrics"))?;
+        let known = path.clone();
+        let len = blocking(move || files::settled_len_of(&known)).await.map_err(JournalError::io("open metrics"))?;
         let registration = self.inner.registry.register(run, FileKind::Metrics, len)?;
         let (file, registration) = blocking(move || {
+            let file = files::open_to_append(path)?;
             let cut = files::cut_torn_line(&file, &registration)?;
             Ok((LineFile::new(Box::new(file), cut.len), registration))
         })

@@ -88,7 +88,7 @@ impl Driver {
         self.runs.changed(&self.live, RunStatus::Pending);
         let settings = self.settings().await?;
         let image = self.image().await?;
-        let prepared = self.environment(&image, settings.python_version).await?;
+        let prepared = self.environment(&image, settings.clone()).await?;
         self.runs.inner.options.steps.reach(Step::EnvironmentReady).await;
 
         let env = self.variables(settings.default_env).await?;
@@ -156,16 +156,23 @@ impl Driver {
         }
     }
 
-    async fn environment(&self, image: &Image, python: Option<String>) -> Result<Prepared, NotStarted> {
+    async fn environment(&self, image: &Image, settings: Settings) -> Result<Prepared, NotStarted> {
         let rooms = &self.runs.inner.rooms;
         let folder = self.code_folder();
-        let inputs = tokio::task::spawn_blocking(move || Inputs::read(&folder, python))
+        let inputs = tokio::task::spawn_blocking(move || Inputs::read(&folder, &settings))
             .await
             .map_err(std::io::Error::other)
             .flatten()
             .map_err(|error| {
-                NotStarted::failed(ErrorType::Dependency, format!("The requirements cannot be read: {error}."))
+                NotStarted::failed(ErrorType::Dependency, format!("What names the packages cannot be read: {error}."))
             })?;
+        if let Some(broken) = rooms.catalog.broken(&self.code_folder())
+            && !rooms.environments.is_ready(&inputs, image).await
+        {
+            // Found out when this code was synced: the same failure once more would only be later.
+            let crate::catalog::Broken { summary, output } = broken;
+            return Err(environment_failure(&EnvironmentError::Dependency { summary, output }));
+        }
         let mut patience = self.patience();
         let prepared = loop {
             let waits_for = if rooms.environments.is_building(&inputs, image) {

@@ -254,7 +254,7 @@ impl Runs {
     ) -> Result<NewRun, LaunchError> {
         let Self { inner } = self;
         let (settings, options) = (&pipeline.settings, &inner.options);
-        let head = inner.rooms.catalog.commit_of(&pipeline.name);
+        let head = inner.rooms.catalog.commit_of(pipeline);
         // Kept now: the run may wait, and the folder may change meanwhile.
         let code = inner.rooms.catalog.keep_code(pipeline).await.map_err(RunsError::from)?;
         let attempts = settings.retry_attempts.unwrap_or(options.retry_attempts);

@@ -21,6 +21,7 @@ mod run_list;
 mod run_row;
 mod runs;
 mod sessions;
+mod sync;
 mod tx;
 mod upkeep;
 mod users;

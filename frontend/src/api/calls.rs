@@ -1,8 +1,9 @@
 //! The calls, one function each.
 
 use fastflow_shared::{
-    Chore, Job, LogHits, LogPage, Login, LoginAnswer, MetricsBatch, NewVaultEntry, Overview, Pipeline, PipelineStats, PipelineSwitch,
-    Readiness, Run, RunDay, RunHealth, RunPage, StartRun, SyncStatus, User, VaultChange, VaultEntry, routes,
+    Chore, Job, LogHits, LogPage, Login, LoginAnswer, MetricsBatch, NewVaultEntry, Overview, Pipeline, PipelineStats,
+    PipelineSwitch, Readiness, Run, RunDay, RunHealth, RunPage, StartRun, SyncStatus, User, VaultChange, VaultEntry,
+    routes,
 };
 use gloo_net::http::Method;
 

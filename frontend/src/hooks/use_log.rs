@@ -97,7 +97,8 @@ pub fn use_log(run: String, part: Part, ended: Callback<()>, samples: OnSamples)
                         }
                     }
                 };
-                let (place, path, measured) = (cell.clone(), routes::run_logs_stream(run), Rc::new(Cell::new(i64::MAX)));
+                let (place, path, measured) =
+                    (cell.clone(), routes::run_logs_stream(run), Rc::new(Cell::new(i64::MAX)));
                 // At first only what comes: what was is read by those who draw it.
                 let known = measured.clone();
                 stream = Some(Stream::open(Plan {

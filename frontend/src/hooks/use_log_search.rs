@@ -94,8 +94,7 @@ pub fn use_log_search(run: String, go: Callback<LogHit>) -> LogSearch {
         })
     };
     let onsearch = {
-        let (state, asked, timer, look, redraw) =
-            (state.clone(), asked, timer, look.clone(), redraw.clone());
+        let (state, asked, timer, look, redraw) = (state.clone(), asked, timer, look.clone(), redraw.clone());
         Callback::from(move |text: String| {
             asked.set(asked.get() + 1);
             let empty = text.is_empty();

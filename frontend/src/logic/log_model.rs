@@ -99,8 +99,12 @@ impl LogModel {
     /// A part of a stored log, to which the parts before and after it can be added.
     #[must_use]
     pub fn of_page(page: LogPage) -> Self {
-        let mut model =
-            Self { next_seq: MIDDLE, next_number: Some(page.first_line), end: page.end, ..Self::starting_at(page.start) };
+        let mut model = Self {
+            next_seq: MIDDLE,
+            next_number: Some(page.first_line),
+            end: page.end,
+            ..Self::starting_at(page.start)
+        };
         model.lines(page.lines, page.next);
         model
     }

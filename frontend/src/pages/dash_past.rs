@@ -72,7 +72,11 @@ fn say(t: &Texts, square: &Square) -> String {
 pub fn Year() -> Html {
     let t = use_text();
     let days = use_load((), |()| api::run_days(browser::timezone()));
-    use_live((), |event| event.kind == "run" && event.status.is_some_and(|status| status.is_final()), days.reload.clone());
+    use_live(
+        (),
+        |event| event.kind == "run" && event.status.is_some_and(|status| status.is_final()),
+        days.reload.clone(),
+    );
     let Some(list) = days.load.data().filter(|list| !list.is_empty()) else { return html! {} };
     let all: Rc<Vec<Square>> = Rc::new(squares(list, Local::now().date_naive()));
     let sum = all.iter().fold((0, 0), |sum, square| (sum.0 + square.runs.0 + square.runs.1, sum.1 + square.runs.1));

@@ -42,7 +42,11 @@ pub fn Trends(props: &TrendsProps) -> Html {
     let pipeline = &props.pipeline;
     let runs = use_load(pipeline.name.clone(), ended);
     let name = pipeline.name.clone();
-    use_live(name.clone(), move |event| event.kind == "run" && event.pipeline_name.as_ref() == Some(&name), runs.reload.clone());
+    use_live(
+        name.clone(),
+        move |event| event.kind == "run" && event.pipeline_name.as_ref() == Some(&name),
+        runs.reload.clone(),
+    );
     let time = Callback::from(move |seconds: f64| t.duration(seconds));
     let size = Callback::from(move |mib: f64| t.bytes(mib * MIB));
     let mib = |bytes: i64| bytes as f64 / MIB;

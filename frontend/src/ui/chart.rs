@@ -72,8 +72,10 @@ pub fn Chart(props: &ChartProps) -> Html {
     if let [(_, y)] = at[..] {
         at.insert(0, (0.0, y));
     }
-    let pointed = props.pointed.map(|at| at.timestamp_millis() as f64).filter(|at| *at >= first && *at <= last && last > first);
-    let chosen = (*reading).or(pointed.map(|at| (at - first) / (last - first))).and_then(|fraction| nearest(&at, fraction));
+    let pointed =
+        props.pointed.map(|at| at.timestamp_millis() as f64).filter(|at| *at >= first && *at <= last && last > first);
+    let chosen =
+        (*reading).or(pointed.map(|at| (at - first) / (last - first))).and_then(|fraction| nearest(&at, fraction));
     let newest = props.points.len().checked_sub(1);
     let shown = chosen.map(|index| index.min(newest.unwrap_or(0))).or(newest).map(|index| props.points[index]);
 
@@ -85,7 +87,8 @@ pub fn Chart(props: &ChartProps) -> Html {
             set.set(Some((f64::from(event.client_x()) - area.left()) / area.width()));
         }
     });
-    let picked = chosen.filter(|_| reading.is_some()).zip(newest).map(|(index, newest)| props.points[index.min(newest)].at);
+    let picked =
+        chosen.filter(|_| reading.is_some()).zip(newest).map(|(index, newest)| props.points[index.min(newest)].at);
     let pick = props.onpick.clone();
     let onclick = Callback::from(move |_: MouseEvent| picked.into_iter().for_each(|at| pick.emit(at)));
     let set = reading.setter();

@@ -174,7 +174,9 @@ pub fn LogView(props: &LogViewProps) -> Html {
             let seq_at = |index: usize| Some(first + index as u64);
             match anchor {
                 // At once to the very top: the window must move, or there would be nothing left to scroll to.
-                None if went_up && below > NEAR_END => set.set(seq_at(if top < EDGE { start.saturating_sub(SHIFT) } else { start })),
+                None if went_up && below > NEAR_END => {
+                    set.set(seq_at(if top < EDGE { start.saturating_sub(SHIFT) } else { start }))
+                }
                 Some(_) if below <= NEAR_END && end == len && !paged => set.set(None),
                 Some(_) if paged && top < EDGE && start == 0 && !begins => more.emit(false),
                 Some(_) if paged && below < EDGE && end == len && goes_on => more.emit(true),
@@ -185,7 +187,8 @@ pub fn LogView(props: &LogViewProps) -> Html {
         })
     };
     let onkeydown = {
-        let (jump, step, wrap, stamps) = (jump.clone(), props.onstep.clone(), props.onwrap.clone(), props.onstamps.clone());
+        let (jump, step, wrap, stamps) =
+            (jump.clone(), props.onstep.clone(), props.onwrap.clone(), props.onstamps.clone());
         Callback::from(move |event: KeyboardEvent| {
             if event.ctrl_key() || event.meta_key() || event.alt_key() || in_field(&event) {
                 return;

@@ -184,7 +184,8 @@ impl World {
             deadline: Duration::from_secs(1800),
         };
         let (store, clock, keyring) = (self.store.clone(), self.clock.clone(), self.keyring.clone());
-        let environments = Environments::open(prepares, engine.clone(), clock.clone()).expect("a folder");
+        let environments =
+            Environments::open(prepares, engine.clone(), store.clone(), clock.clone()).expect("a folder");
         let folders = catalog::Options { pipelines_dir: self.path("pipelines"), code_dir: self.path("code") };
         let rooms = Rooms {
             store: store.clone(),
