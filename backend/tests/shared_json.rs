@@ -108,6 +108,63 @@ fn storage() -> Storage {
     }
 }
 
+fn account() -> UserAccount {
+    UserAccount {
+        id: "u".to_owned(),
+        username: "ada".to_owned(),
+        role: Role::Operator,
+        disabled: true,
+        created_at: time(),
+        updated_at: time(),
+        last_login_at: None,
+    }
+}
+
+fn session() -> SessionInfo {
+    SessionInfo {
+        id: "s".to_owned(),
+        created_at: time(),
+        last_used_at: time(),
+        expires_at: time(),
+        ip: text("::1"),
+        user_agent: None,
+        current: true,
+    }
+}
+
+fn api_token() -> ApiToken {
+    ApiToken {
+        id: "t".to_owned(),
+        name: "deploy".to_owned(),
+        owner: "ada".to_owned(),
+        hint: "ff_abcde".to_owned(),
+        role: Role::Viewer,
+        created_at: time(),
+        expires_at: Some(time()),
+        last_used_at: None,
+        last_used_ip: text("10.0.0.1"),
+    }
+}
+
+fn audit_entry() -> AuditEntry {
+    AuditEntry {
+        id: "e".to_owned(),
+        time: time(),
+        actor: "ada".to_owned(),
+        actor_id: text("u"),
+        via: "session".to_owned(),
+        action: "run.start".to_owned(),
+        target: text("etl"),
+        result: AuditResult::Ok,
+        status: Some(201),
+        code: None,
+        ip: text("::1"),
+        user_agent: text("curl"),
+        request_id: None,
+        detail: pairs(),
+    }
+}
+
 fn full_run() -> Run {
     Run {
         id: "0198".to_owned(),
@@ -140,7 +197,7 @@ fn full_run() -> Run {
         queue_position: Some(1),
         cancel_requested: true,
         parameters: pairs(),
-        env_names: vec![EnvName { name: "A".to_owned(), source: "start".to_owned() }],
+        env_names: vec![EnvName { name: "A".to_owned(), source: "start".to_owned(), value: text("v") }],
         cpu_limit: Some(0.5),
         memory_limit: Some(1 << 40),
         cpu_soft_limit: Some(0.25),
@@ -240,12 +297,26 @@ fn pipeline() -> Pipeline {
         timeout: Some(60),
         retry_attempts: Some(2),
         default_env: pairs(),
+        parameters: vec![parameter()],
         commit: None,
         queued: 1,
         running: 2,
         latest_runs: vec![summary()],
         stats: stats(),
         discovered_at: time(),
+    }
+}
+
+fn parameter() -> PipelineParameter {
+    PipelineParameter {
+        name: "A".to_owned(),
+        kind: ParameterKind::Integer,
+        default: text("1"),
+        choices: vec!["1".to_owned(), "2".to_owned()],
+        required: false,
+        description: text("d"),
+        min: Some(0.5),
+        max: None,
     }
 }
 
@@ -287,23 +358,100 @@ fn field_problem() -> FieldProblem {
     FieldProblem { field: "A".to_owned(), message: "m".to_owned() }
 }
 
+fn sentence() -> Sentence {
+    Sentence { en: "e".to_owned(), de: "ä".to_owned() }
+}
+
+fn overrides() -> JobOverrides {
+    JobOverrides {
+        cpu_hard_limit: Some(0.5),
+        mem_hard_limit: Some(1 << 40),
+        cpu_soft_limit: Some(0.25),
+        mem_soft_limit: None,
+        timeout: Some(0),
+        retry_attempts: Some(2),
+    }
+}
+
 fn job() -> Job {
     Job {
         id: "j".to_owned(),
+        name: text("n"),
         pipeline_name: "etl".to_owned(),
-        trigger_type: "cron".to_owned(),
-        trigger_value: "0 2 * * *".to_owned(),
-        enabled: true,
+        trigger_type: TriggerType::Cron,
+        trigger_value: "0 3 * * *".to_owned(),
+        time_zone: "UTC".to_owned(),
+        sentence: sentence(),
+        start_at: Some(time()),
+        end_at: None,
+        enabled: false,
+        paused: true,
         source: "repository".to_owned(),
+        catch_up: CatchUpPolicy::All,
+        catch_up_limit: Some(5),
+        catch_up_max_age_seconds: Some(1 << 40),
+        overlap: OverlapPolicy::CancelPrevious,
+        max_instances: Some(2),
+        parameters: pairs(),
+        overrides: overrides(),
+        created_by: text("ada"),
+        created_at: time(),
+        updated_at: time(),
         next_run_at: Some(time()),
         last_run_at: None,
-        last_run_id: None,
-        problem: None,
+        last_run_id: text("r"),
+        problem: text("p"),
+    }
+}
+
+fn job_draft() -> JobDraft {
+    JobDraft {
+        pipeline_name: "etl".to_owned(),
+        name: text("n"),
+        trigger_type: TriggerType::Interval,
+        trigger_value: "60".to_owned(),
+        time_zone: text("UTC"),
+        start_at: Some(time()),
+        end_at: Some(time()),
+        paused: true,
+        catch_up: CatchUpPolicy::Skip,
+        catch_up_limit: Some(1),
+        catch_up_max_age_seconds: Some(60),
+        overlap: OverlapPolicy::Queue,
+        max_instances: Some(1),
+        parameters: pairs(),
+        overrides: overrides(),
+    }
+}
+
+fn fire_time() -> FireTime {
+    FireTime { at: time(), local: "2026-03-29T03:02:03+02:00".to_owned() }
+}
+
+fn firing(status: FiringStatus) -> Firing {
+    Firing {
+        job_id: "j".to_owned(),
+        pipeline_name: "etl".to_owned(),
+        due_at: time(),
+        status,
+        starts_at: Some(time()),
+        due_times: 3,
+        until: Some(time()),
+        run: Some(summary()),
+        reason: text("r"),
     }
 }
 
 fn vault_entry() -> VaultEntry {
-    VaultEntry { key: "A".to_owned(), is_secret: true, value: None, created_at: time(), updated_at: time() }
+    VaultEntry {
+        key: "A".to_owned(),
+        is_secret: true,
+        value: None,
+        pipelines: vec!["etl".to_owned()],
+        warning: text("short"),
+        created_at: time(),
+        updated_at: time(),
+    }
 }
 
 fn sync_status() -> SyncStatus {
@@ -476,6 +624,19 @@ fn every_type_is_the_same_json_for_the_server_and_the_browser() {
             expires_at: time(),
             user: user(),
         }]),
+        parity(&AuditResult::ALL),
+        parity(&[audit_entry()]),
+        parity(&[AuditPage { items: vec![audit_entry()], next_cursor: None }]),
+        parity(&[account()]),
+        parity(&[NewUser { username: "ada".to_owned(), role: Role::Admin, password: None }]),
+        parity(&[UserWithPassword { user: account(), password: text("p") }]),
+        parity(&[UserChange::default(), UserChange { role: Some(Role::Viewer), disabled: Some(true) }]),
+        parity(&[PasswordReset::default(), PasswordReset { password: text("p") }]),
+        parity(&[PasswordChange { current_password: "a".to_owned(), new_password: "b".to_owned() }]),
+        parity(&[session()]),
+        parity(&[api_token()]),
+        parity(&[NewApiToken { name: "deploy".to_owned(), role: Role::Viewer, expires_in_days: Some(30) }]),
+        parity(&[ApiTokenCreated { token: api_token(), secret: "ff_".to_owned() }]),
         parity(&[LogSource::Stdout, LogSource::Stderr]),
         parity(&[line()]),
         parity(&[LogLines { lines: vec![line()], next: 7 }]),
@@ -525,14 +686,71 @@ fn every_type_is_the_same_json_for_the_server_and_the_browser() {
             LogHits { hits: Vec::new(), scanned: 300, next: Some(300) },
         ]),
         parity(&[RunDay { date: "2026-11-21".to_owned(), succeeded: 3, failed: 2, active: 1 }]),
-        parity(&[EnvName { name: "A".to_owned(), source: "secret".to_owned() }]),
+        parity(&[EnvName { name: "A".to_owned(), source: "secret".to_owned(), value: None }]),
         parity(&[full_run(), bare_run()]),
         parity(&[StartRun::default(), StartRun { parameters: pairs(), env_vars: pairs() }]),
         parity(&[health()]),
         parity(&[job()]),
+        parity(&[TriggerType::Cron, TriggerType::Interval, TriggerType::Once]),
+        parity(&[CatchUpPolicy::Skip, CatchUpPolicy::Latest, CatchUpPolicy::All]),
+        parity(&[OverlapPolicy::Allow, OverlapPolicy::Skip, OverlapPolicy::Queue, OverlapPolicy::CancelPrevious]),
+        parity(&[JobOverrides::default(), overrides()]),
+        parity(&[sentence()]),
+        parity(&[JobDraft::default(), job_draft()]),
+        parity(&[JobSwitch { enabled: true }]),
+        parity(&[TriggerDraft {
+            trigger_type: TriggerType::Once,
+            trigger_value: "t".to_owned(),
+            time_zone: text("UTC"),
+            start_at: Some(time()),
+            end_at: None,
+        }]),
+        parity(&[fire_time()]),
+        parity(&[Outlook {
+            sentence: sentence(),
+            time_zone: "UTC".to_owned(),
+            next: vec![fire_time()],
+            clock_changes: vec![sentence()],
+        }]),
+        parity(&[
+            FiringStatus::Planned,
+            FiringStatus::Started,
+            FiringStatus::Waiting,
+            FiringStatus::LeftOut,
+            FiringStatus::Failed,
+            FiringStatus::ByHand,
+        ]),
+        parity(&[firing(FiringStatus::Started)]),
+        parity(&[FiringPage { items: vec![firing(FiringStatus::Failed)], next_cursor: text("c") }]),
+        parity(&[Preview {
+            from: time(),
+            to: time(),
+            now: time(),
+            items: vec![firing(FiringStatus::Planned)],
+            truncated: true,
+        }]),
         parity(&[vault_entry()]),
-        parity(&[NewVaultEntry { key: "A".to_owned(), value: "v".to_owned(), is_secret: false }]),
-        parity(&[VaultChange { value: "v".to_owned(), is_secret: None }]),
+        parity(&[NewVaultEntry {
+            key: "A".to_owned(),
+            value: "v".to_owned(),
+            is_secret: false,
+            pipelines: vec!["etl".to_owned()],
+        }]),
+        parity(&[
+            VaultChange { value: text("v"), is_secret: None, pipelines: Some(Vec::new()) },
+            VaultChange { value: None, is_secret: Some(true), pipelines: None },
+        ]),
+        parity(&[RevealedSecret { key: "A".to_owned(), value: "v".to_owned() }]),
+        parity(&[PlainValue { value: "v".to_owned() }]),
+        parity(&[EncryptedValue { encrypted: "gAAAA".to_owned(), warning: None }]),
+        parity(&[parameter()]),
+        parity(&[
+            ParameterKind::String,
+            ParameterKind::Integer,
+            ParameterKind::Number,
+            ParameterKind::Boolean,
+            ParameterKind::Choice,
+        ]),
         parity(&[sync_status()]),
         parity(&[SyncChange::Unchanged, SyncChange::Added, SyncChange::Changed, SyncChange::Removed]),
         parity(&[synced()]),
@@ -595,6 +813,9 @@ fn the_names_in_the_database_are_those_in_json() {
     for trigger in Trigger::ALL {
         assert_eq!((json!(trigger), Trigger::parse(trigger.as_str())), (json!(trigger.as_str()), Some(trigger)));
     }
+    for result in AuditResult::ALL {
+        assert_eq!((json!(result), AuditResult::parse(result.as_str())), (json!(result.as_str()), Some(result)));
+    }
     for role in Role::ALL {
         assert_eq!((json!(role), Role::parse(role.as_str())), (json!(role.as_str()), Some(role)));
     }
@@ -606,6 +827,10 @@ fn what_a_client_may_leave_out_is_left_out_for_both() {
     both_read(
         &json!({ "env_vars": { "A": "1" } }),
         &StartRun { env_vars: BTreeMap::from([("A".to_owned(), "1".to_owned())]), ..StartRun::default() },
+    );
+    both_read(
+        &json!({ "pipeline_name": "etl", "trigger_type": "cron", "trigger_value": "@daily" }),
+        &JobDraft { pipeline_name: "etl".to_owned(), trigger_value: "@daily".to_owned(), ..JobDraft::default() },
     );
     let entry: NewVaultEntry = serde_json::from_value(json!({ "key": "A", "value": "v" })).expect("serde reads it");
     let same = read_by_poem::<NewVaultEntry>(json!({ "key": "A", "value": "v" })).expect("poem-openapi reads it");

@@ -74,6 +74,9 @@ fn inside(route: &Route) -> Html {
         Route::Vault => html! { <pages::VaultPage /> },
         Route::Jobs => html! { <pages::Jobs /> },
         Route::System => html! { <pages::System /> },
+        Route::Users => html! { <pages::Users /> },
+        Route::Audit => html! { <pages::Audit /> },
+        Route::Account => html! { <pages::Account /> },
         Route::Login | Route::Lost => html! { <pages::Lost /> },
     }
 }

@@ -36,6 +36,12 @@ pub enum Route {
     Jobs,
     /// The server itself.
     System,
+    /// Users.
+    Users,
+    /// The audit log.
+    Audit,
+    /// One's own account.
+    Account,
     /// Anything else.
     Lost,
 }
@@ -56,6 +62,9 @@ impl Route {
             ["secrets"] => Self::Vault,
             ["schedules"] => Self::Jobs,
             ["system"] => Self::System,
+            ["users"] => Self::Users,
+            ["audit"] => Self::Audit,
+            ["account"] => Self::Account,
             _ => Self::Lost,
         }
     }
@@ -80,6 +89,9 @@ impl Route {
             Self::Vault => "/secrets".to_owned(),
             Self::Jobs => "/schedules".to_owned(),
             Self::System => "/system".to_owned(),
+            Self::Users => "/users".to_owned(),
+            Self::Audit => "/audit".to_owned(),
+            Self::Account => "/account".to_owned(),
             Self::Lost => "/404".to_owned(),
         }
     }
@@ -102,6 +114,9 @@ mod tests {
             Route::Vault,
             Route::Jobs,
             Route::System,
+            Route::Users,
+            Route::Audit,
+            Route::Account,
             Route::Lost,
         ];
         for page in pages {

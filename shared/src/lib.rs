@@ -3,12 +3,14 @@
 //! Every type is plain data with serde; the feature `openapi` adds its schema for the server's document.
 //! Names in Rust, in JSON and in the OpenAPI document are the same, so nothing can drift: no field is renamed.
 
+mod audit;
 mod auth;
 mod environment;
 pub mod json;
 mod log;
 mod metrics;
 mod page;
+mod people;
 mod pipeline;
 mod problem;
 pub mod routes;
@@ -18,11 +20,13 @@ mod secret;
 mod sync;
 mod system;
 
+pub use audit::*;
 pub use auth::*;
 pub use environment::*;
 pub use log::*;
 pub use metrics::*;
 pub use page::*;
+pub use people::*;
 pub use pipeline::*;
 pub use problem::*;
 pub use run::*;

@@ -117,6 +117,8 @@ pub struct Pipeline {
     pub retry_attempts: Option<i32>,
     /// Names set by `default_env`, with their values (they are in the repository, so they are no secret).
     pub default_env: BTreeMap<String, String>,
+    /// What it may be started with; empty when anything goes.
+    pub parameters: Vec<PipelineParameter>,
     /// Commit of the code that a start now would use.
     pub commit: Option<String>,
     /// Runs that wait now.
@@ -129,6 +131,63 @@ pub struct Pipeline {
     pub stats: PipelineStats,
     /// When the folder was first seen.
     pub discovered_at: DateTime<Utc>,
+}
+
+/// What kind of value a parameter takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(poem_openapi::Enum))]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", oai(rename_all = "snake_case"))]
+pub enum ParameterKind {
+    /// Any text.
+    String,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// One of the choices.
+    Choice,
+}
+
+impl ParameterKind {
+    /// The kind of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "string" => Some(Self::String),
+            "integer" => Some(Self::Integer),
+            "number" => Some(Self::Number),
+            "boolean" => Some(Self::Boolean),
+            "choice" => Some(Self::Choice),
+            _ => None,
+        }
+    }
+}
+
+/// A value that a pipeline may be started with, as its `pipeline.json` defines it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(poem_openapi::Object))]
+pub struct PipelineParameter {
+    /// Name of the environment variable.
+    pub name: String,
+    /// What it takes.
+    #[serde(rename = "type")]
+    #[cfg_attr(feature = "openapi", oai(rename = "type"))]
+    pub kind: ParameterKind,
+    /// What it is when nothing is given.
+    pub default: Option<String>,
+    /// What it may be; empty when anything of its kind goes.
+    pub choices: Vec<String>,
+    /// Whether it must be given.
+    pub required: bool,
+    /// For people.
+    pub description: Option<String>,
+    /// Smallest number.
+    pub min: Option<f64>,
+    /// Largest number.
+    pub max: Option<f64>,
 }
 
 /// Switches a pipeline on or off.

@@ -12,6 +12,18 @@ pub const LOGIN: &str = "/api/auth/login";
 pub const LOGOUT: &str = "/api/auth/logout";
 /// `GET`: who am I.
 pub const ME: &str = "/api/auth/me";
+/// `POST`: change one's own password.
+pub const PASSWORD: &str = "/api/auth/password";
+/// `GET`: own sessions; `DELETE`: end all but this one.
+pub const SESSIONS: &str = "/api/auth/sessions";
+/// `GET`, `POST`: API tokens.
+pub const TOKENS: &str = "/api/tokens";
+/// `GET`, `POST`: users.
+pub const USERS: &str = "/api/users";
+/// `GET`: the audit log.
+pub const AUDIT: &str = "/api/audit";
+/// `GET`: the audit log as a file.
+pub const AUDIT_EXPORT: &str = "/api/audit/export";
 /// `GET`: pipelines.
 pub const PIPELINES: &str = "/api/pipelines";
 /// `GET`: runs.
@@ -38,10 +50,16 @@ pub const SYNC_TEST: &str = "/api/sync/test";
 pub const SYNC_WEBHOOK: &str = "/api/sync/webhook";
 /// `GET`, `POST`: secrets and parameters.
 pub const SECRETS: &str = "/api/secrets";
-/// `GET`: jobs.
+/// `GET`: jobs; `POST`: make one.
 pub const JOBS: &str = "/api/scheduler/jobs";
 /// `GET`: the room that environments take.
 pub const STORAGE: &str = "/api/storage";
+/// `POST`: explain a trigger.
+pub const EXPLAIN: &str = "/api/scheduler/explain";
+/// `GET`: what fired and what would fire between two instants.
+pub const PREVIEW: &str = "/api/scheduler/preview";
+/// `GET`: names of time zones.
+pub const ZONES: &str = "/api/scheduler/zones";
 /// `GET`: periodic chores.
 pub const CHORES: &str = "/api/chores";
 
@@ -58,6 +76,52 @@ pub fn segment(text: &str) -> String {
         }
     }
     out
+}
+
+/// Takes the percent-encoding of [`segment`] away. What is no encoding stays as it is, and what is no UTF-8 is replaced.
+#[must_use]
+pub fn decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let is_code = |code: &&[u8]| *first == b'%' && code.iter().all(u8::is_ascii_hexdigit);
+        let code = tail.get(..2).filter(is_code).and_then(|code| std::str::from_utf8(code).ok());
+        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// `GET`, `PUT`, `PATCH`, `DELETE`: one job.
+#[must_use]
+pub fn job(id: &str) -> String {
+    format!("{JOBS}/{}", segment(id))
+}
+
+/// `POST`: start a job now.
+#[must_use]
+pub fn job_run(id: &str) -> String {
+    format!("{}/run", job(id))
+}
+
+/// `GET`: the next due times of a job.
+#[must_use]
+pub fn job_next(id: &str) -> String {
+    format!("{}/next", job(id))
+}
+
+/// `GET`: what became of a job's due times.
+#[must_use]
+pub fn job_firings(id: &str) -> String {
+    format!("{}/firings", job(id))
 }
 
 /// `GET`: one pipeline; `PATCH`: switch it.
@@ -174,6 +238,15 @@ pub fn run_metrics_stream(id: &str) -> String {
     format!("{}/metrics/stream", run(id))
 }
 
+/// `POST`: encrypt a value for `encrypted_env` of a `pipeline.json`.
+pub const SECRETS_ENCRYPT: &str = "/api/secrets/encrypt";
+
+/// `POST`: the value of one secret.
+#[must_use]
+pub fn secret_reveal(key: &str) -> String {
+    format!("{}/reveal", secret(key))
+}
+
 /// `GET`: the log of a sync of the past as text.
 #[must_use]
 pub fn sync_log(id: &str) -> String {
@@ -186,6 +259,30 @@ pub fn secret(key: &str) -> String {
     format!("{SECRETS}/{}", segment(key))
 }
 
+/// `DELETE`: one of the own sessions.
+#[must_use]
+pub fn session(id: &str) -> String {
+    format!("{SESSIONS}/{}", segment(id))
+}
+
+/// `DELETE`: one API token.
+#[must_use]
+pub fn token(id: &str) -> String {
+    format!("{TOKENS}/{}", segment(id))
+}
+
+/// `GET`, `PATCH`, `DELETE`: one user.
+#[must_use]
+pub fn user(id: &str) -> String {
+    format!("{USERS}/{}", segment(id))
+}
+
+/// `POST`: a new password for a user.
+#[must_use]
+pub fn user_password(id: &str) -> String {
+    format!("{}/password", user(id))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,5 +290,13 @@ mod tests {
     #[test]
     fn a_name_becomes_one_segment() {
         assert_eq!(pipeline_run("a b/ü"), "/api/pipelines/a%20b%2F%C3%BC/run");
+    }
+
+    #[test]
+    fn a_segment_is_read_back() {
+        for text in ["a b/ü", "100%", "%2", "%zz", "", "a+b"] {
+            assert_eq!(decode(&segment(text)), text);
+        }
+        assert_eq!(decode("100%&%e4%ff"), "100%&\u{fffd}\u{fffd}");
     }
 }

@@ -201,14 +201,17 @@ pub enum WaitsFor {
     Docker,
 }
 
-/// Where one environment variable of a run came from. Values are never shown here.
+/// Where one environment variable of a run came from. Only plain parameters show their value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(poem_openapi::Object))]
 pub struct EnvName {
     /// Name of the variable.
     pub name: String,
-    /// `default_env`, `secret`, `parameter` (from the vault) or `start` (given with the start).
+    /// `default_env`, `encrypted_env`, `secret`, `parameter` (from the vault) or `start` (given with the start).
     pub source: String,
+    /// The value of a plain parameter; never that of a secret.
+    #[serde(default)]
+    pub value: Option<String>,
 }
 
 /// One run.

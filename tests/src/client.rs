@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fastflow_shared::{
-    CSRF_HEADER, Login, LoginAnswer, Overview, Pipeline, PipelineStats, Problem, Run, RunPage, RunStatus, StartRun,
-    routes,
+    ApiTokenCreated, AuditEntry, AuditPage, CSRF_HEADER, Login, LoginAnswer, NewApiToken, NewUser, Overview, Pipeline,
+    PipelineStats, Problem, Role, Run, RunPage, RunStatus, StartRun, routes,
 };
 use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{Method, StatusCode};
@@ -222,6 +222,25 @@ impl Client {
     pub async fn login(&self, username: &str, password: &str) -> Answer {
         let login = Login { username: username.to_owned(), password: password.to_owned() };
         self.write(Method::POST, routes::LOGIN, &login).await
+    }
+
+    /// Creates a user and logs in as them, as a program.
+    pub async fn new_user(&self, name: &str, role: Role) -> Self {
+        let password = format!("a quiet word of {name}s");
+        let new = NewUser { username: name.to_owned(), role, password: Some(password.clone()) };
+        let _ = self.write(Method::POST, routes::USERS, &new).await.expect(201);
+        Self::program(&self.base, name, &password).await
+    }
+
+    /// Makes an API token of one's own and returns its text.
+    pub async fn new_token(&self, name: &str, role: Role) -> ApiTokenCreated {
+        let new = NewApiToken { name: name.to_owned(), role, expires_in_days: None };
+        self.write(Method::POST, routes::TOKENS, &new).await.expect(201).json()
+    }
+
+    /// The latest entries of the audit log, with these filters.
+    pub async fn audit(&self, query: &str) -> Vec<AuditEntry> {
+        self.fetch::<AuditPage>(&format!("{}?{query}", routes::AUDIT)).await.items
     }
 
     /// Starts a pipeline, as it is.

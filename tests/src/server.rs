@@ -106,6 +106,27 @@ impl Server {
         let log = OpenOptions::new().create(true).append(true).open(self.log_file()).expect("a file for its messages");
         let out = File::create(self.root.join("server.out")).expect("a file for its output");
         let mut command = self.command();
+        self.settings(&mut command);
+        command.stdin(Stdio::null()).stdout(out).stderr(log);
+        let process = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", place::server_binary().display()));
+        let _ = fs::write(self.root.join("server.pid"), process.id().to_string());
+        self.process = Some(process);
+    }
+
+    /// Calls the program with the server's settings; says how it ended and what it printed.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn call(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(place::server_binary());
+        self.settings(&mut command);
+        let output = command.args(arguments).stdin(Stdio::null()).output().expect("it can be started");
+        let printed = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&printed).into_owned())
+    }
+
+    fn settings(&self, command: &mut Command) {
         command.current_dir(&self.root).env_clear();
         for (name, value) in std::env::vars() {
             if PASSED_ON.contains(&name.as_str()) || name.starts_with("UV_") {
@@ -125,10 +146,7 @@ impl Server {
         if let Some(schema) = &self.schema {
             command.env("DATABASE_URL", schema.url());
         }
-        command.envs(&self.options.env).stdin(Stdio::null()).stdout(out).stderr(log);
-        let process = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", place::server_binary().display()));
-        let _ = fs::write(self.root.join("server.pid"), process.id().to_string());
-        self.process = Some(process);
+        command.envs(&self.options.env);
     }
 
     fn command(&self) -> Command {
@@ -147,6 +165,28 @@ impl Server {
         }
         command.args(["--mount", "sh", "-c", script]).arg(place::server_binary()).arg(size).arg(logs);
         command
+    }
+
+    /// Runs the program's command line on the server's data, with `input` on its standard input. Returns what it printed, or
+    /// what it complained of.
+    ///
+    /// # Errors
+    /// When it ends with a failure.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn command_line(&self, arguments: &[&str], input: &str) -> Result<String, String> {
+        let mut command = Command::new(place::server_binary());
+        command.args(arguments).current_dir(&self.root).env_clear().env("DATA_DIR", self.data_dir());
+        if let Some(schema) = &self.schema {
+            command.env("DATABASE_URL", schema.url());
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().expect("the program starts");
+        std::io::Write::write_all(&mut process.stdin.take().expect("a pipe"), input.as_bytes()).expect("it reads");
+        let output = process.wait_with_output().expect("it ends");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
     /// Its end, if it has ended.

@@ -1,33 +1,42 @@
 //! The HTTP interface: the only room that knows poem. Each file is one resource and holds no logic: request → one service
 //! call → DTO. Here is what they share: the router, headers, ids of requests, compression.
 
+mod audit;
 mod auth;
 mod door;
 mod environments;
 mod files;
+mod gate;
+mod headers;
 mod log_pages;
 mod logs;
 mod pipelines;
 mod problem;
+mod rules;
 mod runs;
+mod scheduler;
 mod secrets;
 mod security;
 mod spa;
 mod sync;
 mod system;
+mod tokens;
+mod users;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use poem::endpoint::BoxEndpoint;
-use poem::http::HeaderValue;
 use poem::middleware::Compression;
 use poem::{Endpoint, EndpointExt, IntoEndpoint as _, IntoResponse, Request, Response, Route};
 use poem_openapi::{OpenApiService, Tags};
 
+use crate::audit::Audit;
 use crate::auth::Auth;
 use crate::catalog::Catalog;
 use crate::domain::clock::SharedClock;
+use crate::domain::forwarded::{self, Seen};
 use crate::journal::Journal;
 use crate::runs::Runs;
 use crate::schedule::Schedule;
@@ -38,21 +47,19 @@ use crate::vault::Vault;
 
 pub use door::Door;
 
-/// Most bytes of a request's body: parameters and secrets, never files.
-const MAX_BODY: usize = 2 << 20;
-
-/// The same in words.
-const MAX_BYTES_TEXT: &str = "2 MB";
-
 /// Groups of operations.
 #[derive(Tags)]
 enum Tag {
-    /// Logging in and out.
+    /// Logging in and out, one's own sessions and tokens.
     Access,
+    /// Users, and what everybody did.
+    People,
     /// What can be started.
     Pipelines,
     /// What was started.
     Runs,
+    /// What is started by the clock.
+    Schedules,
     /// What runs are given.
     Secrets,
     /// Where the code comes from.
@@ -64,6 +71,8 @@ enum Tag {
 /// The rooms below, for the operations. Cheap to clone.
 #[derive(Clone)]
 pub struct Api {
+    /// Who did what.
+    pub audit: Audit,
     /// Users and sessions.
     pub auth: Auth,
     /// The list of pipelines.
@@ -88,6 +97,8 @@ pub struct Api {
     pub log_rate: u32,
     /// Folder whose disk is looked at.
     pub data_dir: PathBuf,
+    /// Proxies whose word about the client is taken.
+    pub trusted_proxies: Arc<[IpNet]>,
 }
 
 tokio::task_local! {
@@ -105,12 +116,18 @@ fn services(
 ) -> (OpenApiService<system::ProbeApi, ()>, OpenApiService<impl poem_openapi::OpenApi + use<>, ()>) {
     let probes = OpenApiService::new(system::ProbeApi(api.clone()), "Fast-Flow", env!("CARGO_PKG_VERSION"));
     let operations = (
-        auth::AuthApi(api.clone()),
+        (
+            auth::AuthApi(api.clone()),
+            tokens::TokensApi(api.clone()),
+            users::UsersApi(api.clone()),
+            audit::AuditApi(api.clone()),
+        ),
         pipelines::PipelinesApi(api.clone()),
         runs::RunsApi(api.clone()),
         logs::LogsApi(api.clone()),
         log_pages::LogPagesApi(api.clone()),
         files::FilesApi(api.clone()),
+        scheduler::SchedulerApi(api.clone()),
         secrets::SecretsApi(api.clone()),
         sync::SyncApi(api.clone()),
         system::SystemApi(api.clone()),
@@ -124,30 +141,28 @@ fn services(
 fn router(api: &Api) -> impl Endpoint<Output = Response> + use<> {
     let (probes, operations) = services(api);
     let document = document(&probes, &operations);
+    let gate = gate::Gate::new(api, rules::Operations::of(&document));
+    let document = serde_json::to_string_pretty(&document).unwrap_or_default();
     let swagger = operations.swagger_ui_html();
+    let docs_policy = headers::docs_policy(&swagger);
     let plain: Arc<BoxEndpoint<'static, Response>> =
         Arc::new(operations.into_endpoint().catch_all_error(problem::from_framework).map_to_response().boxed());
     // Streams must leave at once, so they are never compressed.
     let compressed = Arc::new(plain.clone().with(Compression::new()).map_to_response().boxed());
     let api_routes = poem::endpoint::make(move |request: Request| {
-        let (plain, compressed) = (plain.clone(), compressed.clone());
-        async move {
-            let path = request.uri().path();
-            if path.ends_with("/stream")
-                || path.ends_with("/events")
-                || path.ends_with("/logs")
-                || path.ends_with("/file")
-            {
-                plain.call(request).await
-            } else {
-                compressed.call(request).await
-            }
-        }
+        let streams = ["/stream", "/events", "/logs", "/file", "/export"];
+        let as_it_is = streams.iter().any(|end| request.uri().path().ends_with(end));
+        let inner = if as_it_is { plain.clone() } else { compressed.clone() };
+        let gate = gate.clone();
+        async move { gate.pass(inner, request).await }
     });
     let document_json =
         poem::endpoint::make_sync(move |_| Response::builder().content_type("application/json").body(document.clone()));
     let docs = poem::endpoint::make_sync(move |_| {
-        Response::builder().content_type("text/html; charset=utf-8").body(swagger.clone())
+        Response::builder()
+            .content_type("text/html; charset=utf-8")
+            .header("content-security-policy", &docs_policy)
+            .body(swagger.clone())
     });
     let probes = Arc::new(probes.into_endpoint().catch_all_error(problem::from_framework).map_to_response().boxed());
     let probe = |path: &'static str| {
@@ -168,15 +183,15 @@ fn router(api: &Api) -> impl Endpoint<Output = Response> + use<> {
         .at("/docs", poem::get(docs))
         .nest_no_strip("/", spa::Spa::default())
         .catch_all_error(problem::from_framework)
-        .data(api.clone())
         .around(frame)
+        .data(api.clone())
 }
 
 /// The OpenAPI document of all operations: those below `/api` and the probes beside them.
 fn document<A: poem_openapi::OpenApi, B: poem_openapi::OpenApi>(
     probes: &OpenApiService<A, ()>,
     operations: &OpenApiService<B, ()>,
-) -> String {
+) -> serde_json::Value {
     let parse = |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default();
     let (mut all, probes) = (parse(operations.spec()), parse(probes.spec()));
     let below: serde_json::Map<_, _> = all["paths"]
@@ -193,10 +208,30 @@ fn document<A: poem_openapi::OpenApi, B: poem_openapi::OpenApi>(
         all.extend(more.iter().map(|(name, schema)| (name.clone(), schema.clone())));
     }
     lift_descriptions(&mut all);
+    tell_rules(&mut all);
     for schema in all["components"]["schemas"].as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
         allow_null(schema);
     }
-    serde_json::to_string_pretty(&all).unwrap_or_default()
+    all
+}
+
+/// Says with each operation who may call it and what it is called in the audit log. One without a rule is left bare, which a
+/// story notices.
+fn tell_rules(document: &mut serde_json::Value) {
+    let items = document["paths"].as_object_mut().into_iter().flat_map(serde_json::Map::values_mut);
+    for operation in items.filter_map(|item| item.as_object_mut()).flat_map(serde_json::Map::values_mut) {
+        let rule = rules::of(operation["operationId"].as_str().unwrap_or_default());
+        if rule.operation.is_empty() {
+            continue;
+        }
+        operation["x-fastflow-role"] = rule.needs.map_or("nobody", fastflow_shared::Role::as_str).into();
+        if let Some(action) = rule.action {
+            operation["x-fastflow-audit"] = action.into();
+        }
+        if rule.in_person {
+            operation["x-fastflow-login"] = true.into();
+        }
+    }
 }
 
 /// Fields that may be absent are sent as null, so that an object always has the same fields: a client must know that.
@@ -233,62 +268,72 @@ fn lift_descriptions(value: &mut serde_json::Value) {
     }
 }
 
-/// Takes the whole body now, and no more than [`MAX_BODY`] of it.
-async fn limit_body(request: &mut Request) -> poem::Result<()> {
-    let body = request.take_body();
-    match body.into_bytes_limit(MAX_BODY).await {
-        Ok(bytes) => {
-            // A start without values has no body, and no body has no type.
-            if bytes.is_empty() && request.content_type().is_none() {
-                request.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
-            }
-            request.set_body(bytes);
-        }
-        Err(poem::error::ReadBodyError::PayloadTooLarge) => {
-            let detail = format!("A request has at most {MAX_BYTES_TEXT}.");
-            return Err(poem::Error::from_string(detail, poem::http::StatusCode::PAYLOAD_TOO_LARGE));
-        }
-        Err(error) => return Err(error.into()),
-    }
-    Ok(())
+/// Who is at the other end, as far as it can be believed.
+fn origin(request: &Request, trusted: &[IpNet]) -> forwarded::Origin {
+    let all_forwarded: Vec<_> =
+        request.headers().get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok()).collect();
+    let forwarded_for = all_forwarded.join(",");
+    let seen = Seen {
+        peer: request.remote_addr().as_socket_addr().map(std::net::SocketAddr::ip),
+        forwarded_for: Some(forwarded_for.as_str()),
+        forwarded_proto: request.header("x-forwarded-proto"),
+        forwarded_host: request.header("x-forwarded-host"),
+        // HTTP/2 has it in the address.
+        host: request.header("host").or_else(|| request.uri().authority().map(poem::http::uri::Authority::as_str)),
+    };
+    forwarded::origin(&seen, trusted)
 }
 
-/// What every answer carries, and a line in the log for what failed.
+/// What every request is given and every answer carries, and a line in the log for what failed.
 async fn frame<E: Endpoint>(endpoint: Arc<E>, mut request: Request) -> poem::Result<Response> {
     let id = uuid::Uuid::now_v7().simple().to_string();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let begin = std::time::Instant::now();
-    let answer = REQUEST_ID
-        .scope(id.clone(), async {
-            limit_body(&mut request).await?;
-            endpoint.call(request).await.map(IntoResponse::into_response)
-        })
-        .await;
+    let trusted = request.data::<Api>().map(|api| api.trusted_proxies.clone()).unwrap_or_default();
+    let origin = origin(&request, &trusted);
+    let https = origin.https;
+    request.extensions_mut().insert(origin);
+    let answer =
+        REQUEST_ID.scope(id.clone(), async { endpoint.call(request).await.map(IntoResponse::into_response) }).await;
     let mut response = match answer {
         Ok(response) => response,
         Err(error) => REQUEST_ID.scope(id.clone(), problem::from_framework(error)).await,
     };
-    tracing::debug!(request = id, %method, path, status = response.status().as_u16(), ms = begin.elapsed().as_millis(), "{method} {path}");
-    let headers = response.headers_mut();
-    let mut set = |name: &'static str, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(value)
-            && !headers.contains_key(name)
-        {
-            headers.insert(name, value);
-        }
-    };
-    set("x-request-id", &id);
-    set("x-content-type-options", "nosniff");
-    set("x-frame-options", "DENY");
-    set("referrer-policy", "same-origin");
-    if path.starts_with("/api") {
-        set("cache-control", "no-store");
-    }
-    if path == "/docs" {
-        set(
-            "content-security-policy",
-            "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'",
-        );
-    }
+    let status = response.status();
+    tracing::debug!(request = id, %method, path, status = status.as_u16(), ms = begin.elapsed().as_millis(), "{method} {path}");
+    headers::complete(response.headers_mut(), status, &path, &id, https);
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rules::{self, RULES};
+
+    /// Reads the document that was reviewed; a story sees to it that it is the one that is served.
+    #[test]
+    fn every_operation_of_the_document_has_a_rule_and_every_rule_an_operation() {
+        let document = include_str!("../../../docs/openapi.json");
+        let document: serde_json::Value = serde_json::from_str(document).expect("JSON");
+        let mut wrong = Vec::new();
+        let mut known: Vec<_> = RULES.iter().map(|rule| rule.operation).collect();
+        for (path, operations) in document["paths"].as_object().expect("paths") {
+            for (method, operation) in operations.as_object().expect("operations") {
+                let id = operation["operationId"].as_str().expect("an operationId");
+                let rule = rules::of(id);
+                known.retain(|known| *known != id);
+                if rule.operation != id {
+                    wrong.push(format!("{method} {path}: {id} has no line in api/rules.rs"));
+                }
+                let says_login = operation["security"].as_array().is_some_and(|schemes| !schemes.is_empty());
+                if says_login != rule.needs.is_some() {
+                    wrong.push(format!("{method} {path}: the document and the rule differ about a login"));
+                }
+                if method != "get" && rule.action.is_none() && rule.needs.is_some() {
+                    wrong.push(format!("{method} {path}: {id} changes something and is not audited"));
+                }
+            }
+        }
+        wrong.extend(known.iter().map(|known| format!("{known} has a rule and is no operation")));
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
 }

@@ -94,7 +94,7 @@ impl PipelinesApi {
         let caller = access.require(Role::Operator)?;
         let StartRun { parameters, env_vars } = body.0.unwrap_or_default();
         let by = Some(caller.identity.user.username.clone());
-        let start = Start { parameters, env_vars, triggered_by: by, firing: None };
+        let start = Start { parameters, env_vars, triggered_by: by, ..Start::default() };
         Ok(Started::new(self.0.runs.launch(&name, trigger(caller), start).await?))
     }
 
@@ -195,6 +195,7 @@ impl PipelinesApi {
             timeout: settings.timeout,
             retry_attempts: settings.retry_attempts.and_then(|attempts| i32::try_from(attempts).ok()),
             default_env: settings.default_env.clone(),
+            parameters: settings.parameters.clone(),
             commit,
             queued: count(queued),
             running: count(running),

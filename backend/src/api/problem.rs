@@ -40,6 +40,9 @@ pub enum ApiError {
     /// The request is understood, and some of its values are wrong.
     #[oai(status = 422, content_type = "application/problem+json")]
     Unprocessable(Json<Problem>),
+    /// The body is too large.
+    #[oai(status = 413, content_type = "application/problem+json")]
+    TooLarge(Json<Problem>),
     /// Too much at once.
     #[oai(status = 429, content_type = "application/problem+json")]
     TooMany(
@@ -65,6 +68,7 @@ pub enum ApiError {
 pub type ApiResult<T> = Result<T, ApiError>;
 
 fn problem(status: StatusCode, code: &str, detail: impl Into<String>) -> Problem {
+    super::gate::audit_code(code);
     Problem {
         status: status.as_u16(),
         code: code.to_owned(),
@@ -77,6 +81,26 @@ fn problem(status: StatusCode, code: &str, detail: impl Into<String>) -> Problem
 }
 
 impl ApiError {
+    /// The stable name of the error.
+    pub fn code(&self) -> Option<String> {
+        let (Self::BadRequest(Json(problem))
+        | Self::Unauthenticated(Json(problem))
+        | Self::Forbidden(Json(problem))
+        | Self::NotFound(Json(problem))
+        | Self::Conflict(Json(problem))
+        | Self::TooLarge(Json(problem))
+        | Self::Unprocessable(Json(problem))
+        | Self::TooMany(Json(problem), _)
+        | Self::Internal(Json(problem))
+        | Self::Unavailable(Json(problem), _)) = self;
+        Some(problem.code.clone())
+    }
+
+    /// 413.
+    pub fn too_large(detail: impl Into<String>) -> Self {
+        Self::TooLarge(Json(problem(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)))
+    }
+
     /// 400.
     pub fn bad_request(code: &str, detail: impl Into<String>) -> Self {
         Self::BadRequest(Json(problem(StatusCode::BAD_REQUEST, code, detail)))
@@ -275,7 +299,15 @@ impl From<TidyError> for ApiError {
 
 impl From<ScheduleError> for ApiError {
     fn from(error: ScheduleError) -> Self {
+        let text = error.to_string();
         match error {
+            ScheduleError::UnknownJob(_) => Self::not_found("job_not_found", text),
+            ScheduleError::UnknownPipeline(_) => Self::not_found("pipeline_not_found", text),
+            ScheduleError::BadJob(errors) => Self::unprocessable("invalid_job", text, errors),
+            ScheduleError::InRepository(..) => Self::conflict("job_in_repository", text),
+            ScheduleError::BadSpan(_) => Self::bad_request("bad_request", text),
+            ScheduleError::Trigger(_) => Self::conflict("job_broken", text),
+            ScheduleError::Launch(error) => error.into(),
             ScheduleError::Store(error) => error.into(),
             ScheduleError::Runs(error) => error.into(),
         }
@@ -286,13 +318,11 @@ impl From<VaultError> for ApiError {
     fn from(error: VaultError) -> Self {
         let text = error.to_string();
         match error {
-            VaultError::Bad(_) => {
-                let errors = vec![FieldProblem { field: "key".to_owned(), message: text.clone() }];
-                Self::unprocessable("invalid_values", text, errors)
-            }
+            VaultError::Bad(errors) => Self::unprocessable("invalid_values", text, errors),
             VaultError::Exists(_) => Self::conflict("secret_exists", text),
             VaultError::NotFound(_) => Self::not_found("secret_not_found", text),
-            VaultError::Unreadable { .. } => Self::conflict("secret_unreadable", text),
+            VaultError::Unreadable { .. } | VaultError::Encrypted { .. } => Self::conflict("secret_unreadable", text),
+            VaultError::NotGiven { .. } => Self::conflict("secret_not_given", text),
             VaultError::Store(error) => error.into(),
         }
     }
@@ -321,8 +351,19 @@ impl From<AuthError> for ApiError {
             AuthError::TooManyAttempts { retry_after } => {
                 Self::too_many("too_many_attempts", text, i64::try_from(retry_after).unwrap_or(i64::MAX))
             }
+            AuthError::WrongPassword => Self::forbidden("wrong_password", text),
+            AuthError::Field { field, ref message } => {
+                let errors = vec![FieldProblem { field: field.to_owned(), message: message.clone() }];
+                Self::unprocessable("invalid_values", text, errors)
+            }
+            AuthError::UserExists(_) => Self::conflict("user_exists", text),
+            AuthError::UserNotFound(_) => Self::not_found("user_not_found", text),
+            AuthError::SessionNotFound(_) => Self::not_found("session_not_found", text),
+            AuthError::TokenNotFound(_) => Self::not_found("token_not_found", text),
+            AuthError::LastAdmin => Self::conflict("last_admin", text),
+            AuthError::TooManyTokens(_) => Self::conflict("too_many_tokens", text),
             AuthError::Store(error) => error.into(),
-            other => Self::internal(&other),
+            other @ (AuthError::FirstUser(_) | AuthError::Password(_)) => Self::internal(&other),
         }
     }
 }

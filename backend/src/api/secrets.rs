@@ -1,12 +1,12 @@
-//! Secrets and parameters. A secret's value goes in and never comes out.
+//! Secrets and parameters. A secret's value goes in and comes out one at a time, for an admin who asks for it.
 
-use fastflow_shared::{NewVaultEntry, Role, VaultChange, VaultEntry};
+use fastflow_shared::{EncryptedValue, NewVaultEntry, PlainValue, RevealedSecret, Role, VaultChange, VaultEntry};
 use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::problem::ApiResult;
-use super::security::Access;
+use super::security::{Access, Caller};
 use super::{Api, Tag};
 
 /// The operations.
@@ -45,26 +45,60 @@ impl SecretsApi {
     }
 
     /// Store a secret or parameter
+    ///
+    /// A secret that is too short to be hidden in logs is stored as well; `warning` says so.
     #[oai(path = "/secrets", method = "post", operation_id = "createSecret")]
     async fn create(&self, access: Access, body: Json<NewVaultEntry>) -> ApiResult<EntryCreated> {
-        access.require(Role::Admin)?;
+        let caller = access.require(Role::Admin)?;
         let entry = self.0.vault.create(&body).await?;
+        audit(caller, "secret.create", &entry.key);
         let location = format!("{}/{}", fastflow_shared::routes::SECRETS, fastflow_shared::routes::segment(&entry.key));
         Ok(EntryCreated::Created(Json(entry), location))
     }
 
     /// Change a secret or parameter
+    ///
+    /// What is absent stays. A secret becomes a parameter only with a new value.
     #[oai(path = "/secrets/:key", method = "put", operation_id = "changeSecret")]
     async fn change(&self, access: Access, key: Path<String>, body: Json<VaultChange>) -> ApiResult<Json<VaultEntry>> {
-        access.require(Role::Admin)?;
-        Ok(Json(self.0.vault.change(&key, &body).await?))
+        let caller = access.require(Role::Admin)?;
+        let entry = self.0.vault.change(&key, &body).await?;
+        audit(caller, "secret.change", &entry.key);
+        Ok(Json(entry))
     }
 
     /// Delete a secret or parameter
     #[oai(path = "/secrets/:key", method = "delete", operation_id = "deleteSecret")]
     async fn delete(&self, access: Access, key: Path<String>) -> ApiResult<EntryDeleted> {
-        access.require(Role::Admin)?;
+        let caller = access.require(Role::Admin)?;
         self.0.vault.delete(&key).await?;
+        audit(caller, "secret.delete", &key);
         Ok(EntryDeleted::Done)
     }
+
+    /// Reveal a secret
+    ///
+    /// The value of one entry. Who asked for which is written into the audit log.
+    #[oai(path = "/secrets/:key/reveal", method = "post", operation_id = "revealSecret")]
+    async fn reveal(&self, access: Access, key: Path<String>) -> ApiResult<Json<RevealedSecret>> {
+        let caller = access.require(Role::Admin)?;
+        let revealed = self.0.vault.reveal(&key).await?;
+        audit(caller, "secret.reveal", &revealed.key);
+        Ok(Json(revealed))
+    }
+
+    /// Encrypt a value
+    ///
+    /// For `encrypted_env` of a `pipeline.json`: only this server can read it. Nothing is stored.
+    #[oai(path = "/secrets/encrypt", method = "post", operation_id = "encryptValue")]
+    async fn encrypt(&self, access: Access, body: Json<PlainValue>) -> ApiResult<Json<EncryptedValue>> {
+        access.require(Role::Operator)?;
+        Ok(Json(self.0.vault.encrypt(&body.value)?))
+    }
+}
+
+/// Notes who did what with which secret.
+fn audit(caller: &Caller, action: &'static str, key: &str) {
+    let by = &caller.identity.user.username;
+    tracing::info!(target: "audit", action, key, by, "{by} did {action} {key}");
 }

@@ -1,8 +1,8 @@
-//! The server itself: alive, able to work, its chores, its schedules, and what changes.
+//! The server itself: alive, able to work, its chores, and what changes.
 
 use std::time::Duration;
 
-use fastflow_shared::{Check, Chore, Health, Job, LiveEvent, Overview, Readiness, events};
+use fastflow_shared::{Check, Chore, Health, LiveEvent, Overview, Readiness, events};
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use poem::web::sse::Event;
@@ -107,12 +107,6 @@ impl SystemApi {
     #[oai(path = "/chores", method = "get", operation_id = "listChores")]
     async fn chores(&self, _access: Access) -> ApiResult<Json<Vec<Chore>>> {
         Ok(Json(self.0.upkeep.report()))
-    }
-
-    /// List the jobs
-    #[oai(path = "/scheduler/jobs", method = "get", operation_id = "listJobs")]
-    async fn jobs(&self, _access: Access) -> ApiResult<Json<Vec<Job>>> {
-        Ok(Json(self.0.schedule.jobs().await?))
     }
 
     /// Follow what changes on the server

@@ -2,18 +2,29 @@
 
 use std::time::Duration;
 
+use crate::audit::Audit;
 use crate::auth::Auth;
 use crate::catalog::Catalog;
 use crate::runs::Runs;
 use crate::schedule::Schedule;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::sync::Sync;
 use crate::upkeep::Chore;
 
 /// How long the code of a run is kept after it was last used, for "run again".
 const CODE_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// How long what became of a due time is kept.
+const FIRINGS_KEPT: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// How long a round of the schedules looks, each second and at each due time.
+const SCHEDULE_ROUND: Duration = Duration::from_secs(10);
+
+/// Pause between two such rounds: how late a due time may be noticed.
+const SCHEDULE_PAUSE: Duration = Duration::from_millis(50);
+
 /// All chores.
+#[expect(clippy::too_many_arguments, reason = "each is a room whose chores these are")]
 pub fn all(
     auth: &Auth,
     catalog: &Catalog,
@@ -22,14 +33,28 @@ pub fn all(
     sync: &Sync,
     schedule: &Schedule,
     uv_cache_max_bytes: Option<u64>,
+    audit: &Audit,
+    audit_kept: Option<Duration>,
 ) -> Vec<Chore> {
     let seconds = Duration::from_secs;
     vec![
-        Chore::new("schedule", "Takes over the jobs of the code and starts what is due.", seconds(1), {
+        Chore::new(
+            "schedule",
+            "Takes over the jobs of the code and starts what is due, at its instant.",
+            SCHEDULE_PAUSE,
+            {
+                let schedule = schedule.clone();
+                move || {
+                    let schedule = schedule.clone();
+                    async move { schedule.tick_for(SCHEDULE_ROUND).await.map(|fired| format!("{fired} runs started")) }
+                }
+            },
+        ),
+        Chore::new("firings", "Deletes what is known of due times that passed a year ago.", seconds(3600), {
             let schedule = schedule.clone();
             move || {
                 let schedule = schedule.clone();
-                async move { schedule.tick().await.map(|fired| format!("{fired} runs started")) }
+                async move { schedule.prune(FIRINGS_KEPT).await.map(|pruned| format!("{pruned} entries deleted")) }
             }
         }),
         Chore::new("sync", "Looks for new, changed and removed pipelines.", seconds(5), {
@@ -60,6 +85,24 @@ pub fn all(
                 async move { auth.purge_expired().await.map(|purged| format!("{purged} sessions deleted")) }
             }
         }),
+        Chore::new(
+            "audit",
+            "Deletes entries of the audit log that are old enough (AUDIT_KEEP_DAYS).",
+            seconds(3600),
+            {
+                let audit = audit.clone();
+                move || {
+                    let audit = audit.clone();
+                    async move {
+                        let purged = match audit_kept {
+                            Some(kept) => audit.purge(kept).await?,
+                            None => 0,
+                        };
+                        Ok::<_, StoreError>(format!("{purged} entries deleted"))
+                    }
+                }
+            },
+        ),
         Chore::new("code", "Deletes code that no run has used for 30 days.", seconds(3600), {
             let catalog = catalog.clone();
             move || {

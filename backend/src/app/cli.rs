@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing::error;
 
-use super::{serve, telemetry, validate};
+use super::people::{self, UserCommand};
+use super::{rotate, serve, telemetry, validate};
 use crate::config::{self, Config, Sources};
 
 /// Runs Python pipelines from a git repository, each in a fresh, hardened container.
@@ -31,6 +32,14 @@ enum Command {
         /// Folder of a pipeline, or of pipelines.
         dir: PathBuf,
     },
+    /// Look after users, with the server running or not.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Encrypt everything anew with the first key of ENCRYPTION_KEY, so that the others can be removed.
+    ///
+    /// Put the new key before the old one, separated by a comma, restart the server, call this, and then remove the old key.
+    /// It may be broken off and called again. Values in encrypted_env of a pipeline.json are not touched.
+    RotateKey,
     /// Show the settings that hold and where each comes from; secrets are hidden.
     Config {
         /// Print an example of a .env instead, with every setting, its meaning and its default.
@@ -51,6 +60,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Err(error) => fail(&format!("the server does not listen: {error}")),
         },
         Some(Command::Validate { dir }) => check(&dir),
+        Some(Command::User(command)) => user(&command),
+        Some(Command::RotateKey) => rotate_key(),
         Some(Command::Config { example: true }) => print(&config::example()),
         Some(Command::Config { example: false }) => match load() {
             Ok(config) => print(&config::table(&config.effective)),
@@ -77,6 +88,38 @@ fn start() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn user(command: &UserCommand) -> ExitCode {
+    let (config, runtime) = match prepare() {
+        Ok(ready) => ready,
+        Err(code) => return code,
+    };
+    match runtime.block_on(people::run(command, &config)) {
+        Ok(text) => print(&text),
+        Err(error) => fail(&chain(&error)),
+    }
+}
+
+fn rotate_key() -> ExitCode {
+    let (config, runtime) = match prepare() {
+        Ok(ready) => ready,
+        Err(code) => return code,
+    };
+    match runtime.block_on(rotate(&config)) {
+        Ok(rotation) => {
+            let printed = print(&rotation.to_string());
+            if rotation.is_complete() { printed } else { ExitCode::FAILURE }
+        }
+        Err(error) => fail(&format!("{}; what is done is done, and calling this again goes on", chain(&error))),
+    }
+}
+
+/// What a command that works beside the server needs.
+fn prepare() -> Result<(Config, tokio::runtime::Runtime), ExitCode> {
+    let config = load()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    Ok((config, runtime.map_err(|error| fail(&format!("nothing can be done on this machine: {error}")))?))
 }
 
 fn check(dir: &std::path::Path) -> ExitCode {

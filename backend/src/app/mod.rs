@@ -2,8 +2,9 @@
 
 mod chores;
 pub mod cli;
+mod people;
 mod serve;
 mod telemetry;
 mod validate;
 
-pub use serve::{ServeError, serve};
+pub use serve::{ServeError, rotate, serve};

@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 
 use super::chores;
 use crate::api::{Api, Door};
+use crate::audit::{self, Audit};
 use crate::auth::{Auth, AuthError, FirstUser};
 use crate::catalog::{self, Catalog};
 use crate::config::{Config, InstanceError};
@@ -23,11 +24,11 @@ use crate::github::Github;
 use crate::journal::{self, Journal, JournalError};
 use crate::outbound::{Outbound, OutboundError};
 use crate::runs::{self, Runs, RunsError, Steps};
-use crate::schedule::Schedule;
+use crate::schedule::{self, Schedule};
 use crate::store::{Store, StoreError};
 use crate::sync::{self, Sync, SyncError};
 use crate::upkeep::Upkeep;
-use crate::vault::{Vault, VaultError};
+use crate::vault::{Rotation, Vault, VaultError};
 
 /// User id of preparation containers when the server is root: neither root nor the user of runs.
 const PREPARATION_USER: &str = "10002:10002";
@@ -140,6 +141,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let instance = config.instance()?;
     let store = Store::open(&config.store_options()).await?;
     let auth = Auth::new(config.auth_options(), store.clone(), clock.clone())?;
+    let audit = Audit::new(store.clone(), clock.clone());
     let vault = Vault::new(store.clone(), keyring.clone(), clock.clone());
     let unreadable = vault.unreadable().await?;
     if !unreadable.is_empty() {
@@ -169,8 +171,13 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         clock: clock.clone(),
     };
     let runs = Runs::new(run_options(&config, &instance)?, rooms)?;
-    let schedule =
-        Schedule::new(store.clone(), catalog.clone(), runs.clone(), clock.clone(), uuid::Uuid::now_v7().to_string());
+    let schedule = Schedule::new(
+        schedule::Options { owner: uuid::Uuid::now_v7().to_string(), time_zone: config.schedule_zone() },
+        store.clone(),
+        catalog.clone(),
+        runs.clone(),
+        clock.clone(),
+    );
     let git = Git::new(git::Options {
         program: None,
         folder: config.data.data_dir.join("git"),
@@ -200,6 +207,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     .await?;
 
     let first_user = auth.ensure_admin().await?;
+    if let FirstUser::Created { username, .. } = &first_user {
+        audit.record(audit::Event::done("server", "server", "user.create", username)).await?;
+    }
     // The door is opened only when what ran before has its slots again; Docker being away delays that, not the server.
     match runs.recover().await {
         Ok(recovery) => info!("{recovery}"),
@@ -211,9 +221,20 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let repository = sync.settings().repository_url;
     let upkeep = Upkeep::new(
         clock.clone(),
-        chores::all(&auth, &catalog, &store, &runs, &sync, &schedule, config.worker.uv_cache_max_bytes),
+        chores::all(
+            &auth,
+            &catalog,
+            &store,
+            &runs,
+            &sync,
+            &schedule,
+            config.worker.uv_cache_max_bytes,
+            &audit,
+            config.access.audit_kept,
+        ),
     );
     let api = Api {
+        audit,
         auth,
         catalog,
         journal,
@@ -226,6 +247,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         clock,
         log_rate: config.runs.log_stream_rate,
         data_dir: config.data.data_dir.clone(),
+        trusted_proxies: config.server.trusted_proxies.clone().into(),
     };
 
     let door = Door::open(config.server.bind_address)
@@ -247,6 +269,18 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let served = door.serve(&api, stop, CONNECTIONS_END).await;
     store.close().await;
     served.map_err(ServeError::Served)
+}
+
+/// Encrypts everything anew with the first key.
+///
+/// # Errors
+/// [`ServeError`] when the keys or the database are not there.
+pub async fn rotate(config: &Config) -> Result<Rotation, ServeError> {
+    let keyring = Arc::new(Keyring::load(&config.crypto_options())?);
+    let store = Store::open(&config.store_options()).await?;
+    let rotation = Vault::new(store.clone(), keyring, Arc::new(SystemClock)).rotate().await;
+    store.close().await;
+    Ok(rotation?)
 }
 
 fn engine_options(config: &Config, instance: &str) -> engine::Options {

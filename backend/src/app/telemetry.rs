@@ -14,6 +14,11 @@ use crate::config::Server;
 pub(super) fn start(server: &Server) {
     // Checked when the settings were read.
     let filter = EnvFilter::try_new(&server.log_filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    // Who did what with a secret is told whatever else is not.
+    let filter = match "audit=info".parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    };
     let stderr = || std::io::stderr();
     let begin = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     let done = if server.log_json {

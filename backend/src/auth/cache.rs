@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
+
 use super::Identity;
 use crate::crypto::TokenHash;
 use crate::domain::clock::Millis;
@@ -18,7 +20,11 @@ const MAX_ENTRIES: usize = 10_000;
 
 /// The memory.
 #[derive(Debug, Default)]
-pub(super) struct Cache(Mutex<Memory>);
+pub(super) struct Cache {
+    memory: Mutex<Memory>,
+    /// Tells open streams that something was forgotten: one of them may be that session's.
+    forgotten: watch::Sender<u64>,
+}
 
 #[derive(Debug, Default)]
 struct Memory {
@@ -40,7 +46,8 @@ impl Cache {
     pub(super) fn get(&self, token: &TokenHash, now: Millis) -> Option<Identity> {
         let memory = self.memory();
         let (since, identity) = memory.entries.get(token)?;
-        let fresh = (0.0..SECONDS).contains(&now.seconds_since(*since)) && identity.expires_at > now;
+        let fresh =
+            (0.0..SECONDS).contains(&now.seconds_since(*since)) && identity.expires_at.is_none_or(|end| end > now);
         fresh.then(|| identity.clone())
     }
 
@@ -58,14 +65,30 @@ impl Cache {
         }
     }
 
-    pub(super) fn forget(&self, token: &TokenHash) {
+    /// A session or token has ended.
+    pub(super) fn forget(&self, token: &str) {
+        self.forget_all(|hash, _| hash.as_str() == token);
+    }
+
+    /// Something of a user has changed: nothing that is remembered of that user holds.
+    pub(super) fn forget_user(&self, user_id: &str) {
+        self.forget_all(|_, identity| identity.user.id == user_id);
+    }
+
+    fn forget_all(&self, which: impl Fn(&TokenHash, &Identity) -> bool) {
         let mut memory = self.memory();
         memory.generation += 1;
-        memory.entries.remove(token);
+        memory.entries.retain(|hash, (_, identity)| !which(hash, identity));
+        self.forgotten.send_replace(memory.generation);
+    }
+
+    /// Changes whenever something was forgotten.
+    pub(super) fn watch(&self) -> watch::Receiver<u64> {
+        self.forgotten.subscribe()
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -75,8 +98,8 @@ mod tests {
     use fastflow_shared::{Role, User};
 
     use super::*;
+    use crate::auth::Means;
     use crate::crypto::Token;
-    use crate::store::SessionKind;
 
     fn identity(expires_at: i64) -> Identity {
         Identity {
@@ -86,8 +109,8 @@ mod tests {
                 role: Role::Admin,
                 created_at: DateTime::default(),
             },
-            kind: SessionKind::Browser,
-            expires_at: Millis(expires_at),
+            means: Means::Session,
+            expires_at: Some(Millis(expires_at)),
         }
     }
 
@@ -110,9 +133,25 @@ mod tests {
         let cache = Cache::default();
         let token = Token::generate().hash();
         let asked = cache.generation();
-        cache.forget(&token);
+        cache.forget(token.as_str());
         cache.remember(token.clone(), identity(9), Millis(0), asked);
         assert_eq!(cache.get(&token, Millis(0)), None);
+    }
+
+    #[test]
+    fn what_changes_of_a_user_is_forgotten_and_told() {
+        let cache = Cache::default();
+        let mut told = cache.watch();
+        let (hers, his) = (Token::generate().hash(), Token::generate().hash());
+        let mut other = identity(9);
+        other.user.id = "v".to_owned();
+        cache.remember(hers.clone(), identity(9), Millis(0), cache.generation());
+        cache.remember(his.clone(), other, Millis(0), cache.generation());
+        assert!(!told.has_changed().expect("open"));
+        cache.forget_user("u");
+        assert!(told.has_changed().expect("open"));
+        told.mark_unchanged();
+        assert!(cache.get(&hers, Millis(0)).is_none() && cache.get(&his, Millis(0)).is_some());
     }
 
     #[test]

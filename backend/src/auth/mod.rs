@@ -6,6 +6,9 @@
 
 mod cache;
 mod limiter;
+mod people;
+mod sessions;
+mod tokens;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +25,7 @@ use zeroize::Zeroizing;
 
 use crate::crypto::{Cost, PasswordError, Passwords, Token, readable_password};
 use crate::domain::clock::{Millis, SharedClock};
+use crate::domain::password;
 use crate::store::{SessionKind, SessionRow, Store, StoreError, UserRow};
 use cache::Cache;
 use limiter::Limiter;
@@ -30,11 +34,14 @@ pub use limiter::{Limits, Rate};
 /// Longest name of a user in bytes.
 pub const MAX_USERNAME_BYTES: usize = 200;
 
-/// Longest password in bytes: a limit for the hasher's sake that no passphrase reaches.
-pub const MAX_PASSWORD_BYTES: usize = 1024;
+/// Longest password in bytes.
+pub const MAX_PASSWORD_BYTES: usize = password::MAX_BYTES;
 
-/// Shorter passwords of the first user are warned of.
-const SHORT_PASSWORD_CHARS: usize = 8;
+/// Sessions that a user may have; the one that was not used for longest ends when another begins.
+const MAX_SESSIONS: u32 = 100;
+
+/// How often an open stream looks whether its login still holds, beside being told at once of what this server ended.
+const STREAM_CHECK: Duration = Duration::from_secs(30);
 
 /// A session's last use is written down this often at most.
 const TOUCH_SECONDS: f64 = 60.0;
@@ -57,6 +64,10 @@ pub struct Options {
     pub limits: Limits,
     /// What a password hash costs.
     pub cost: Cost,
+    /// Fewest characters of a password.
+    pub password_min_chars: usize,
+    /// Most days that an API token lives; `None` allows tokens that never end.
+    pub token_max_days: Option<u32>,
 }
 
 impl std::fmt::Debug for Options {
@@ -83,6 +94,35 @@ pub enum AuthError {
     /// The first user cannot be made with these settings.
     #[error("{0}")]
     FirstUser(String),
+    /// The present password was not given right.
+    #[error("the current password is wrong")]
+    WrongPassword,
+    /// A field of the input.
+    #[error("`{field}` {message}")]
+    Field {
+        /// Its name.
+        field: &'static str,
+        /// What is wrong and what is allowed.
+        message: String,
+    },
+    /// There is a user of that name.
+    #[error("there is a user {0:?} already; names are the same whatever their case")]
+    UserExists(String),
+    /// There is no such user.
+    #[error("there is no user {0:?}")]
+    UserNotFound(String),
+    /// There is no such session of this user.
+    #[error("there is no session {0:?} of yours")]
+    SessionNotFound(String),
+    /// There is no such token, or it is somebody else's.
+    #[error("there is no API token {0:?} of yours")]
+    TokenNotFound(String),
+    /// It would leave nobody who can administer.
+    #[error("this is the last admin who can log in; make another user an admin first")]
+    LastAdmin,
+    /// No more tokens.
+    #[error("a user has at most {0} API tokens; delete one first")]
+    TooManyTokens(u32),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -116,10 +156,22 @@ pub struct Session {
 pub struct Identity {
     /// The user.
     pub user: User,
-    /// What the session was made for.
-    pub kind: SessionKind,
-    /// When the session ends at the latest.
-    pub expires_at: Millis,
+    /// What opened the door.
+    pub means: Means,
+    /// When that ends at the latest; `None` is never.
+    pub expires_at: Option<Millis>,
+}
+
+/// What opened the door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Means {
+    /// A login with a password.
+    Session,
+    /// An API token.
+    Token {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// What became of the first user.
@@ -175,7 +227,7 @@ impl Auth {
             return Ok(FirstUser::Present);
         }
         let username = options.admin_username.trim().to_owned();
-        check_first_user(&username, options.admin_password.as_ref().map(|password| password.as_str()))?;
+        check_first_user(options)?;
         let generated = options.admin_password.is_none().then(readable_password);
         let password = generated.as_ref().or(options.admin_password.as_ref()).map_or("", |password| password.as_str());
         let now = clock.now();
@@ -187,6 +239,7 @@ impl Auth {
             disabled: false,
             created_at: now,
             updated_at: now,
+            last_login_at: None,
         };
         match store.insert_user(&user).await {
             // Another server on this database was quicker, and shows its password.
@@ -222,58 +275,90 @@ impl Auth {
         let user = user.filter(|user| !user.disabled && password.len() <= MAX_PASSWORD_BYTES);
         let tried = if password.len() <= MAX_PASSWORD_BYTES { password } else { "" };
         let stored = user.as_ref().map(|user| user.password_hash.as_str());
-        let fits = passwords.verify(tried, stored).await.map_err(|error| match error {
-            PasswordError::Busy => AuthError::TooManyAttempts { retry_after: 1 },
-            other => AuthError::Password(other),
-        })?;
+        let fits = passwords.verify(tried, stored).await.map_err(hashing)?;
         let Some(user) = user.filter(|_| fits) else { return Err(AuthError::InvalidCredentials) };
+        // The cost was raised since: this is the only moment at which the password is there to be hashed anew.
+        let fresh = match passwords.is_current(&user.password_hash) {
+            true => None,
+            false => Some(passwords.hash(tried).await.map_err(hashing)?),
+        };
         let token = Token::generate();
         let now = clock.now();
         let expires_at = now.plus_seconds(options.session_lifetime.as_secs_f64());
-        store
-            .insert_session(&SessionRow {
-                token_hash: token.hash().as_str().to_owned(),
-                user_id: user.id.clone(),
-                kind: SessionKind::Browser,
-                created_at: now,
-                expires_at,
-                last_used_at: now,
-                ip: client.ip.map(|ip| ip.to_canonical().to_string()),
-                user_agent: client.user_agent.as_deref().map(plain),
-            })
-            .await?;
-        Ok(Session { token, expires_at, user: shown(&user) })
+        let session = SessionRow {
+            token_hash: token.hash().as_str().to_owned(),
+            user_id: user.id.clone(),
+            kind: SessionKind::Browser,
+            created_at: now,
+            expires_at,
+            last_used_at: now,
+            ip: client.ip.map(|ip| ip.to_canonical().to_string()),
+            user_agent: client.user_agent.as_deref().map(plain),
+        };
+        match store.begin_session(&session, &user.password_hash, fresh.as_deref(), MAX_SESSIONS).await? {
+            true => Ok(Session { token, expires_at, user: shown(&user, user.role) }),
+            // Locked out, or the password changed, while it was being checked.
+            false => Err(AuthError::InvalidCredentials),
+        }
     }
 
-    /// Who shows this token.
+    /// Who shows this token, and from where it is used.
     ///
     /// # Errors
-    /// [`AuthError::Unauthenticated`] for whatever opens no session, however malformed; and those of the database.
-    pub async fn authenticate(&self, token: &str) -> Result<Identity, AuthError> {
-        let Inner { options, store, clock, cache, .. } = &*self.0;
-        let token = Token::parse(token).ok_or(AuthError::Unauthenticated)?.hash();
-        let now = clock.now();
-        if let Some(identity) = cache.get(&token, now) {
+    /// [`AuthError::Unauthenticated`] for whatever opens nothing, however malformed; and those of the database.
+    pub async fn authenticate(&self, token: &str, ip: Option<IpAddr>) -> Result<Identity, AuthError> {
+        self.look_up(token, Some(ip)).await
+    }
+
+    /// Ends when this token opens nothing any more. For streams, which go on long after they were let in.
+    pub async fn ended(&self, token: String) {
+        let mut forgotten = self.0.cache.watch();
+        loop {
+            tokio::select! {
+                _ = forgotten.changed() => {}
+                () = tokio::time::sleep(STREAM_CHECK) => {}
+            }
+            // Looking is no use: a page that is left open does not keep its session alive. And a database that is away
+            // for a moment ends nothing.
+            if matches!(self.look_up(&token, None).await, Err(AuthError::Unauthenticated)) {
+                return;
+            }
+        }
+    }
+
+    /// Who it is; `used` says from where it is used, if it is.
+    async fn look_up(&self, token: &str, used: Option<Option<IpAddr>>) -> Result<Identity, AuthError> {
+        let Inner { clock, cache, .. } = &*self.0;
+        let token = Token::parse(token).ok_or(AuthError::Unauthenticated)?;
+        let (hash, now) = (token.hash(), clock.now());
+        if let Some(identity) = cache.get(&hash, now) {
             return Ok(identity);
         }
         let asked = cache.generation();
-        let Some((session, user)) = store.session(token.as_str()).await? else {
-            return Err(AuthError::Unauthenticated);
+        let identity = match token.is_api() {
+            true => self.api_token(hash.as_str(), used, now).await?,
+            false => self.session(hash.as_str(), used.is_some(), now).await?,
         };
+        cache.remember(hash, identity.clone(), now, asked);
+        Ok(identity)
+    }
+
+    async fn session(&self, hash: &str, used: bool, now: Millis) -> Result<Identity, AuthError> {
+        let Inner { options, store, .. } = &*self.0;
+        let Some((session, user)) = store.session(hash).await? else { return Err(AuthError::Unauthenticated) };
         let idle = now.seconds_since(session.last_used_at);
         if user.disabled || session.expires_at <= now || idle >= options.session_idle.as_secs_f64() {
             return Err(AuthError::Unauthenticated);
         }
         // Often enough for the idle limit to mean something, however short it is.
-        if idle >= TOUCH_SECONDS.min(options.session_idle.as_secs_f64() / 4.0)
-            && let Err(error) = store.touch_session(token.as_str(), now).await
+        if used
+            && idle >= TOUCH_SECONDS.min(options.session_idle.as_secs_f64() / 4.0)
+            && let Err(error) = store.touch_session(hash, now).await
         {
             // The session is good; a database that cannot be written just now is no reason to turn its owner away.
-            warn!(%error, user = %user.username, "the last use of a session of {} could not be stored", user.username);
+            warn!(%error, user = %user.username, "the last use of a session could not be stored");
         }
-        let identity = Identity { user: shown(&user), kind: session.kind, expires_at: session.expires_at };
-        cache.remember(token, identity.clone(), now, asked);
-        Ok(identity)
+        Ok(Identity { user: shown(&user, user.role), means: Means::Session, expires_at: Some(session.expires_at) })
     }
 
     /// Ends the session of this token, if there is one.
@@ -284,35 +369,36 @@ impl Auth {
         let Some(token) = Token::parse(token) else { return Ok(()) };
         let hash = token.hash();
         self.0.store.delete_session(hash.as_str()).await?;
-        self.0.cache.forget(&hash);
+        self.0.cache.forget(hash.as_str());
         Ok(())
     }
 
-    /// Removes ended sessions from the database; they open nothing anyway. Says how many.
+    /// Removes ended sessions and tokens from the database; they open nothing anyway. Says how many sessions.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn purge_expired(&self) -> Result<u64, AuthError> {
         let Inner { options, store, clock, .. } = &*self.0;
         let now = clock.now();
+        // A token that has ended is shown for a week more, so that its owner sees why a program is turned away.
+        store.purge_tokens(now.plus_seconds(-7.0 * 86_400.0)).await?;
         Ok(store.purge_sessions(now, now.plus_seconds(-options.session_idle.as_secs_f64())).await?)
     }
 }
 
-fn check_first_user(username: &str, password: Option<&str>) -> Result<(), AuthError> {
+fn check_first_user(options: &Options) -> Result<(), AuthError> {
+    let username = options.admin_username.trim();
     if !is_possible_name(username) {
         return Err(AuthError::FirstUser(format!(
             "ADMIN_USERNAME must have 1 to {MAX_USERNAME_BYTES} bytes and no control characters"
         )));
     }
-    let Some(password) = password else { return Ok(()) };
+    let Some(password) = &options.admin_password else { return Ok(()) };
     if password.is_empty() || password.len() > MAX_PASSWORD_BYTES {
         return Err(AuthError::FirstUser(format!("ADMIN_PASSWORD must have 1 to {MAX_PASSWORD_BYTES} bytes")));
     }
-    if password.chars().count() < SHORT_PASSWORD_CHARS {
-        warn!(
-            "ADMIN_PASSWORD has fewer than {SHORT_PASSWORD_CHARS} characters: whoever guesses it controls this machine"
-        );
+    if let Err(wrong) = password::check(password, username, options.password_min_chars) {
+        warn!("ADMIN_PASSWORD {wrong}; it is taken, but whoever guesses it controls this machine");
     }
     Ok(())
 }
@@ -325,6 +411,15 @@ fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(MAX_USER_AGENT_CHARS).collect()
 }
 
-fn shown(user: &UserRow) -> User {
-    User { id: user.id.clone(), username: user.username.clone(), role: user.role, created_at: user.created_at.to_utc() }
+/// Too much at once is the asker's matter, all else ours.
+fn hashing(error: PasswordError) -> AuthError {
+    match error {
+        PasswordError::Busy => AuthError::TooManyAttempts { retry_after: 1 },
+        other => AuthError::Password(other),
+    }
+}
+
+/// The user with the role that holds here and now.
+fn shown(user: &UserRow, role: Role) -> User {
+    User { id: user.id.clone(), username: user.username.clone(), role, created_at: user.created_at.to_utc() }
 }

@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
-use crate::crypto::Keyring;
+use crate::crypto::{Cost, Keyring};
 use crate::domain::repository::{Address, check_branch, clean_subdir};
 use crate::domain::size::parse_bytes;
+use crate::domain::zone::Zone;
 
 /// What a setting may hold.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,12 +58,18 @@ pub enum Kind {
     Size,
     /// One of these.
     Choice(&'static [&'static str]),
+    /// A time zone.
+    Zone,
     /// A filter for log messages.
     Filter,
     /// A user in the container.
     User,
     /// Names of Linux capabilities.
     Capabilities,
+    /// IP addresses and networks.
+    Networks,
+    /// The cost of a password hash.
+    HashCost,
     /// A name that can be part of a label and of a network's name.
     Name,
 }
@@ -77,6 +85,8 @@ pub(super) enum Value {
     Decimal(f64),
     List(Vec<String>),
     Pairs(Vec<(PathBuf, PathBuf)>),
+    Networks(Vec<IpNet>),
+    Cost(Cost),
 }
 
 impl Kind {
@@ -102,9 +112,15 @@ impl Kind {
             Self::Decimal { max } => format!("a number above 0, up to {max}"),
             Self::Size => "a size, like 512m or 1.5g, at least 6m".to_owned(),
             Self::Choice(names) => names.join(" or "),
+            Self::Zone => "an IANA time zone like Europe/Berlin, or UTC".to_owned(),
             Self::Filter => "filters of the tracing crate, like info or warn,fastflow::sync=debug".to_owned(),
             Self::User => "a numeric uid:gid, not root, like 1000:1000".to_owned(),
             Self::Capabilities => "names like NET_BIND_SERVICE, separated by commas".to_owned(),
+            Self::Networks => "addresses and networks, like 127.0.0.1 or 10.0.0.0/8, separated by commas".to_owned(),
+            Self::HashCost => {
+                "m=MiB,t=passes, at least what OWASP recommends: m=46,t=1 or m=19,t=2 or m=12,t=3 or m=9,t=4 or m=7,t=5"
+                    .to_owned()
+            }
             Self::Name => "up to 40 letters, digits, dots, dashes and underscores".to_owned(),
         }
     }
@@ -155,9 +171,12 @@ impl Kind {
             Self::Choice(names) => {
                 names.iter().find(|name| name.eq_ignore_ascii_case(text)).map(|name| Value::Text((*name).to_owned()))
             }
+            Self::Zone => Zone::parse(text).is_ok().then(as_text),
             Self::Filter => EnvFilter::try_new(text).is_ok().then(as_text),
             Self::User => is_user(text).then(as_text),
             Self::Capabilities => items(text).map(capability).collect::<Option<_>>().map(Value::List),
+            Self::Networks => items(text).map(network).collect::<Option<_>>().map(Value::Networks),
+            Self::HashCost => Cost::parse(text).map(Value::Cost),
             Self::Name => is_instance_name(text).then(as_text),
         }
     }
@@ -181,6 +200,12 @@ fn host_path(pair: &str) -> Option<(PathBuf, PathBuf)> {
     let (here, there) = pair.split_once('=')?;
     let both = [here, there].map(|path| Path::new(path.trim()));
     both.iter().all(|path| path.is_absolute()).then(|| (both[0].to_owned(), both[1].to_owned()))
+}
+
+/// An address alone is a network of one.
+fn network(text: &str) -> Option<IpNet> {
+    let address = || text.parse::<std::net::IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(address).map(|network: IpNet| network.trunc())
 }
 
 fn is_user(text: &str) -> bool {

@@ -18,11 +18,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use zeroize::Zeroizing;
 
 use fastflow_shared::{SyncAuth, SyncSettingsChange};
 
 use crate::domain::repository::Address;
+use crate::domain::zone::Zone;
 use crate::{auth, crypto, store, sync};
 pub use instance::InstanceError;
 pub use kind::Kind;
@@ -59,6 +61,8 @@ pub struct Config {
 pub struct Server {
     /// `BIND_ADDRESS`.
     pub bind_address: SocketAddr,
+    /// `TRUSTED_PROXIES`.
+    pub trusted_proxies: Vec<IpNet>,
     /// `RUST_LOG`, or what `LOG_LEVEL` means as such.
     pub log_filter: String,
     /// `LOG_FORMAT` is `json`.
@@ -128,6 +132,14 @@ pub struct Access {
     pub session_lifetime: Duration,
     /// `SESSION_IDLE_HOURS`.
     pub session_idle: Duration,
+    /// `PASSWORD_MIN_LENGTH`.
+    pub password_min_chars: usize,
+    /// `PASSWORD_HASHING`.
+    pub password_cost: crypto::Cost,
+    /// `API_TOKEN_MAX_DAYS`; `None` is no limit.
+    pub token_max_days: Option<u32>,
+    /// `AUDIT_KEEP_DAYS`; `None` is for ever.
+    pub audit_kept: Option<Duration>,
 }
 
 /// How runs behave.
@@ -147,6 +159,8 @@ pub struct Runs {
     pub cancel_grace: Duration,
     /// `HEALTH_SILENCE_SECONDS`; `None` is never.
     pub silence: Option<Duration>,
+    /// `SCHEDULE_TIME_ZONE`.
+    pub schedule_zone: String,
     /// `LOG_STREAM_RATE_LIMIT`; 0 is all.
     pub log_stream_rate: u32,
     /// `LOG_MAX_SIZE_MB` in bytes; `None` is no limit.
@@ -224,6 +238,7 @@ impl Config {
         let config = Self {
             server: Server {
                 bind_address: v.address("BIND_ADDRESS"),
+                trusted_proxies: v.networks("TRUSTED_PROXIES"),
                 // Libraries speak up when something is wrong; what they do otherwise is noise to an operator.
                 log_filter: v.opt_text("RUST_LOG").unwrap_or_else(|| match level.as_str() {
                     "error" => "error".to_owned(),
@@ -261,6 +276,10 @@ impl Config {
                 admin_password: v.opt_text("ADMIN_PASSWORD").map(Zeroizing::new),
                 session_lifetime: v.hours("SESSION_HOURS"),
                 session_idle: v.hours("SESSION_IDLE_HOURS"),
+                password_min_chars: v.whole("PASSWORD_MIN_LENGTH"),
+                password_cost: v.opt_cost("PASSWORD_HASHING").unwrap_or_default(),
+                token_max_days: v.days("API_TOKEN_MAX_DAYS"),
+                audit_kept: v.days("AUDIT_KEEP_DAYS").map(|days| Duration::from_secs(u64::from(days) * 86_400)),
             },
             runs: Runs {
                 max_concurrent: v.whole("MAX_CONCURRENT_RUNS"),
@@ -270,6 +289,7 @@ impl Config {
                 retry_attempts: v.whole("RETRY_ATTEMPTS"),
                 cancel_grace: v.seconds("CANCEL_GRACE_SECONDS").unwrap_or_default(),
                 silence: v.seconds("HEALTH_SILENCE_SECONDS"),
+                schedule_zone: v.text("SCHEDULE_TIME_ZONE"),
                 log_stream_rate: v.whole("LOG_STREAM_RATE_LIMIT"),
                 log_max_bytes: Some(v.whole::<u64>("LOG_MAX_SIZE_MB")).filter(|mb| *mb > 0).map(|mb| mb << 20),
             },
@@ -303,6 +323,13 @@ impl Config {
         store::Options { url: self.data.database_url.clone(), ..sqlite }
     }
 
+    /// Zone of jobs that name none.
+    #[must_use]
+    pub fn schedule_zone(&self) -> Zone {
+        // It was checked when it was read.
+        Zone::parse(&self.runs.schedule_zone).unwrap_or(Zone::UTC)
+    }
+
     /// The options of the keyring.
     #[must_use]
     pub fn crypto_options(&self) -> crypto::Options {
@@ -315,14 +342,16 @@ impl Config {
     /// The options of the door.
     #[must_use]
     pub fn auth_options(&self) -> auth::Options {
-        let Access { admin_username, admin_password, session_lifetime, session_idle, encryption_key: _ } = &self.access;
+        let access = &self.access;
         auth::Options {
-            admin_username: admin_username.clone(),
-            admin_password: admin_password.clone(),
-            session_lifetime: *session_lifetime,
-            session_idle: *session_idle,
+            admin_username: access.admin_username.clone(),
+            admin_password: access.admin_password.clone(),
+            session_lifetime: access.session_lifetime,
+            session_idle: access.session_idle,
             limits: auth::Limits::default(),
-            cost: crypto::Cost::default(),
+            cost: access.password_cost,
+            password_min_chars: access.password_min_chars,
+            token_max_days: access.token_max_days,
         }
     }
 

@@ -52,6 +52,13 @@ pub const GROUPS: &[Group] = &[
                 "Where the server listens. Put a proxy with TLS in front before you open it to others.",
             ),
             setting(
+                "TRUSTED_PROXIES",
+                "",
+                Kind::Networks,
+                "Proxies in front of this server whose X-Forwarded-For, -Proto and -Host are believed. Nobody's are when it is \
+                 not set. Behind https they make the session cookie Secure and send HSTS.",
+            ),
+            setting(
                 "LOG_LEVEL",
                 "info",
                 Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
@@ -171,6 +178,30 @@ pub const GROUPS: &[Group] = &[
                 Kind::Decimal { max: 8760.0 },
                 "A login ends when it was not used for so many hours.",
             ),
+            setting(
+                "PASSWORD_MIN_LENGTH",
+                "12",
+                Kind::Whole { min: 8, max: 128 },
+                "Fewest characters of a new password.",
+            ),
+            setting(
+                "PASSWORD_HASHING",
+                "m=46,t=1",
+                Kind::HashCost,
+                "What a password hash costs (argon2id): MiB of memory and passes. Existing hashes are renewed at the next login.",
+            ),
+            setting(
+                "API_TOKEN_MAX_DAYS",
+                "365",
+                Kind::Whole { min: 0, max: 3650 },
+                "Days that an API token lives at most; 0 allows tokens that never end.",
+            ),
+            setting(
+                "AUDIT_KEEP_DAYS",
+                "400",
+                Kind::Whole { min: 0, max: 36_500 },
+                "Days for which the audit log is kept; 0 is for ever. The database refuses to delete what is younger than 30.",
+            ),
         ],
     },
     Group {
@@ -213,6 +244,7 @@ pub const GROUPS: &[Group] = &[
                 Kind::Whole { min: 0, max: YEAR },
                 "Seconds without any output after which a run counts as unhealthy; 0 is never.",
             ),
+            setting("SCHEDULE_TIME_ZONE", "UTC", Kind::Zone, "Time zone of cron expressions that name none."),
             setting(
                 "LOG_STREAM_RATE_LIMIT",
                 "100",

@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::kind::Value;
+use crate::crypto::Cost;
 
 /// What was read, by name. Each value is taken once, as the type that its line of the table gives it: whatever else is a
 /// mistake in this room, which the first test to load a configuration finds.
@@ -43,6 +46,8 @@ impl Values {
         opt_decimal, Decimal => f64;
         opt_list, List => Vec<String>;
         opt_pairs, Pairs => Vec<(PathBuf, PathBuf)>;
+        opt_networks, Networks => Vec<IpNet>;
+        opt_cost, Cost => Cost;
     }
 
     pub(super) fn text(&mut self, name: &'static str) -> String {
@@ -64,6 +69,15 @@ impl Values {
     pub(super) fn whole<T: TryFrom<u64>>(&mut self, name: &'static str) -> T {
         let number = self.opt_whole(name).and_then(|number| T::try_from(number).ok());
         number.unwrap_or_else(|| unreachable!("{name} has a default and fits its type"))
+    }
+
+    /// Zero is none.
+    pub(super) fn days(&mut self, name: &'static str) -> Option<u32> {
+        Some(self.whole(name)).filter(|days| *days > 0)
+    }
+
+    pub(super) fn networks(&mut self, name: &'static str) -> Vec<IpNet> {
+        self.opt_networks(name).unwrap_or_default()
     }
 
     /// Zero is none.

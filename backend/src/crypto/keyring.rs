@@ -135,6 +135,12 @@ impl Keyring {
         self.keys[0].encrypt(text.as_bytes())
     }
 
+    /// Whether the first key opens it, so that no other is needed.
+    #[must_use]
+    pub fn is_current(&self, sealed: &str) -> bool {
+        self.keys[0].decrypt_at_time(sealed, None, END_OF_TIME).map(Zeroizing::new).is_ok()
+    }
+
     /// Opens a sealed text with whichever key fits.
     ///
     /// # Errors

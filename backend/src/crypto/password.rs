@@ -38,6 +38,26 @@ impl Default for Cost {
 impl Cost {
     /// The cheapest there is. For tests only: it protects nothing.
     pub const TRIVIAL: Self = Self { memory_kib: 8, passes: 1 };
+
+    /// OWASP's equally strong recommendations for argon2id: MiB of memory for one pass, two passes and so on.
+    const OWASP_MIB: [u32; 5] = [46, 19, 12, 9, 7];
+
+    /// Reads `m=46,t=1`: MiB of memory and passes. Refuses what is weaker than OWASP recommends, and what would take the
+    /// memory or the minutes of a whole machine for each login.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (memory, passes) = text.split_once(',')?;
+        let memory: u32 = memory.trim().strip_prefix("m=")?.parse().ok()?;
+        let passes: u32 = passes.trim().strip_prefix("t=")?.parse().ok()?;
+        let index = usize::try_from(passes.checked_sub(1)?).ok()?.min(Self::OWASP_MIB.len() - 1);
+        let good = passes <= 20 && (Self::OWASP_MIB[index]..=1024).contains(&memory);
+        good.then_some(Self { memory_kib: memory * 1024, passes })
+    }
+
+    /// How a PHC string of this cost begins.
+    fn phc(self) -> String {
+        format!("$argon2id$v=19$m={},t={},p=1$", self.memory_kib, self.passes)
+    }
 }
 
 /// Why there is no answer.
@@ -68,6 +88,8 @@ pub struct Passwords {
     decoy: Arc<str>,
     room: Arc<Semaphore>,
     work: Arc<Semaphore>,
+    /// How the hashes of today begin.
+    phc: Arc<str>,
 }
 
 impl std::fmt::Debug for Passwords {
@@ -90,7 +112,14 @@ impl Passwords {
             decoy: decoy.into(),
             room: Arc::new(Semaphore::new(AT_ONCE + MAY_WAIT)),
             work: Arc::new(Semaphore::new(AT_ONCE)),
+            phc: cost.phc().into(),
         })
+    }
+
+    /// Whether a stored hash was made with the cost of today, so that it need not be made anew.
+    #[must_use]
+    pub fn is_current(&self, stored: &str) -> bool {
+        stored.starts_with(&*self.phc)
     }
 
     /// Hashes a password with a fresh salt, as a PHC string that carries its parameters.
@@ -169,6 +198,31 @@ mod tests {
         let old = Passwords::new(Cost { memory_kib: 16, passes: 2 }).expect("cost").hash("x").await.expect("hash");
         let passwords = Passwords::new(Cost::TRIVIAL).expect("cost");
         assert!(passwords.verify("x", Some(&old)).await.expect("verify"));
+        assert!(!passwords.is_current(&old) && passwords.is_current(&passwords.hash("x").await.expect("hash")));
+    }
+
+    #[test]
+    fn no_cost_below_the_recommendations_is_taken() {
+        for (text, expected) in [
+            ("m=46,t=1", Some((46, 1))),
+            ("m=19, t=2", Some((19, 2))),
+            ("m=7,t=5", Some((7, 5))),
+            ("m=7,t=20", Some((7, 20))),
+            ("m=1024,t=1", Some((1024, 1))),
+            ("m=45,t=1", None),
+            ("m=18,t=2", None),
+            ("m=6,t=20", None),
+            ("m=46,t=0", None),
+            ("m=46,t=21", None),
+            ("m=1025,t=1", None),
+            ("46,1", None),
+            ("m=46", None),
+            ("", None),
+        ] {
+            let found = Cost::parse(text).map(|cost| (cost.memory_kib / 1024, cost.passes));
+            assert_eq!(found, expected, "{text}");
+        }
+        assert_eq!(Cost::parse("m=46,t=1"), Some(Cost::default()));
     }
 
     #[tokio::test]

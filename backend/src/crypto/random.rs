@@ -15,6 +15,13 @@ const TOKEN_BYTES: usize = 32;
 /// Characters of a token: unpadded base64.
 const TOKEN_CHARS: usize = 43;
 
+/// What an API token begins with, so that people and scanners of repositories recognise one that lies where it should not.
+/// A session's token is shorter by this, so the two cannot be mistaken for one another.
+const API_PREFIX: &str = "ff_";
+
+/// Characters of an API token's hint: enough to tell it from others, far from enough to guess it.
+const HINT_CHARS: usize = API_PREFIX.len() + 5;
+
 /// No 0/O, 1/l/i: someone will type this from a terminal into a browser on another machine.
 const READABLE: &[u8] = b"abcdefghjkmnpqrstuvwxyz23456789";
 
@@ -29,22 +36,49 @@ impl fmt::Debug for Token {
 }
 
 impl Token {
-    /// A new token from the system's randomness.
+    /// A new session's token from the system's randomness.
     #[must_use]
     pub fn generate() -> Self {
+        Self::with_prefix("")
+    }
+
+    /// A new API token.
+    #[must_use]
+    pub fn generate_api() -> Self {
+        Self::with_prefix(API_PREFIX)
+    }
+
+    fn with_prefix(prefix: &str) -> Self {
         let mut bytes = Zeroizing::new([0_u8; TOKEN_BYTES]);
         rand::rng().fill(bytes.as_mut_slice());
-        Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())))
+        let mut text = Zeroizing::new(String::with_capacity(prefix.len() + TOKEN_CHARS));
+        text.push_str(prefix);
+        URL_SAFE_NO_PAD.encode_string(bytes.as_slice(), &mut text);
+        Self(text)
     }
 
     /// Takes what a client sent; `None` when it cannot be a token of ours, so that rubbish never reaches the database.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        if text.len() != TOKEN_CHARS {
-            return None;
-        }
-        let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).ok()?);
+        let random = match text.len().checked_sub(TOKEN_CHARS)? {
+            0 => text,
+            length if length == API_PREFIX.len() => text.strip_prefix(API_PREFIX)?,
+            _ => return None,
+        };
+        let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(random).ok()?);
         (bytes.len() == TOKEN_BYTES).then(|| Self(Zeroizing::new(text.to_owned())))
+    }
+
+    /// Whether it is an API token rather than a session's.
+    #[must_use]
+    pub fn is_api(&self) -> bool {
+        self.0.len() > TOKEN_CHARS
+    }
+
+    /// The first characters, for its owner to recognise it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        self.0.chars().take(HINT_CHARS).collect()
     }
 
     /// The text to give to its owner.
@@ -117,6 +151,18 @@ mod tests {
     }
 
     #[test]
+    fn an_api_token_is_recognised_and_is_no_sessions() {
+        let (api, session) = (Token::generate_api(), Token::generate());
+        assert!(api.expose().starts_with("ff_") && api.expose().len() == 46);
+        let back = Token::parse(api.expose()).expect("ours");
+        assert!(back.is_api() && !session.is_api() && back.hash() == api.hash());
+        assert_eq!(api.hint(), api.expose()[..8]);
+        for text in [&api.expose()[3..], &format!("xx_{}", session.expose())] {
+            assert!(Token::parse(text).is_none_or(|token| !token.is_api()), "{text}");
+        }
+    }
+
+    #[test]
     fn a_token_shows_itself_nowhere_by_accident() {
         let token = Token::generate();
         assert!(!format!("{token:?} {:?}", token.hash()).contains(token.expose()));
@@ -157,6 +203,14 @@ mod tests {
         #[test]
         fn no_text_makes_the_parser_panic(text in "\\PC*") {
             let _ = Token::parse(&text);
+        }
+
+        #[test]
+        fn what_is_taken_is_taken_as_it_is(text in "(ff_)?[A-Za-z0-9_-]{40,46}") {
+            if let Some(token) = Token::parse(&text) {
+                prop_assert_eq!(token.expose(), text.as_str());
+                prop_assert_eq!(token.is_api(), text.len() == 46);
+            }
         }
     }
 }

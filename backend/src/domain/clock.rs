@@ -71,6 +71,11 @@ impl ManualClock {
         Self(Arc::new(AtomicI64::new(now.0)))
     }
 
+    /// Sets the clock.
+    pub fn set(&self, now: Millis) {
+        self.0.store(now.0, Ordering::SeqCst);
+    }
+
     /// Moves the clock; a negative number moves it back.
     pub fn advance_seconds(&self, seconds: f64) {
         self.0.store(self.now().plus_seconds(seconds).0, Ordering::SeqCst);

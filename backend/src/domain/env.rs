@@ -8,6 +8,12 @@ use thiserror::Error;
 /// Longest value that Linux takes as one environment string (`MAX_ARG_STRLEN` less the name).
 pub const MAX_VALUE_BYTES: usize = 120 * 1024;
 
+/// Longest name.
+pub const MAX_NAME_BYTES: usize = 255;
+
+/// Most that all variables of a run take together: the kernel hands a process two megabytes, names and arguments included.
+pub const MAX_TOTAL_BYTES: usize = 1536 * 1024;
+
 /// Prefix of the variables that Fast-Flow sets itself.
 pub const RESERVED_PREFIX: &str = "FASTFLOW_";
 
@@ -17,6 +23,9 @@ pub enum BadVariable {
     /// Not a POSIX name.
     #[error("`{0}` is not a name for an environment variable: use letters, digits and _, and no digit first")]
     Name(String),
+    /// Too long for a name.
+    #[error("`{0}…` is longer than {MAX_NAME_BYTES} bytes, which is too long for a name")]
+    LongName(String),
     /// Ours.
     #[error("`{0}` is reserved: names that begin with {RESERVED_PREFIX} are set by Fast-Flow")]
     Reserved(String),
@@ -44,6 +53,9 @@ pub fn check(name: &str, value: &str) -> Result<(), BadVariable> {
     if !is_name(name) {
         return Err(BadVariable::Name(name.to_owned()));
     }
+    if name.len() > MAX_NAME_BYTES {
+        return Err(BadVariable::LongName(name[..40].to_owned()));
+    }
     if name.starts_with(RESERVED_PREFIX) {
         return Err(BadVariable::Reserved(name.to_owned()));
     }
@@ -61,12 +73,16 @@ pub fn check(name: &str, value: &str) -> Result<(), BadVariable> {
 pub enum Source {
     /// `default_env` of `pipeline.json`.
     DefaultEnv,
+    /// `encrypted_env` of `pipeline.json`.
+    EncryptedEnv,
     /// A secret of the vault.
     Secret,
     /// A parameter of the vault.
     Parameter,
-    /// Given with the start.
+    /// Given with the start, to be shown.
     Start,
+    /// Given with the start, not to be shown.
+    HiddenStart,
 }
 
 impl Source {
@@ -75,10 +91,22 @@ impl Source {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::DefaultEnv => "default_env",
+            Self::EncryptedEnv => "encrypted_env",
             Self::Secret => "secret",
             Self::Parameter => "parameter",
-            Self::Start => "start",
+            Self::Start | Self::HiddenStart => "start",
         }
+    }
+
+    /// Whether its values are secret.
+    #[must_use]
+    pub const fn is_secret(self) -> bool {
+        matches!(self, Self::EncryptedEnv | Self::Secret | Self::HiddenStart)
+    }
+
+    /// Whether a run shows its values: what is in the code can be read there.
+    const fn is_shown(self) -> bool {
+        matches!(self, Self::Parameter | Self::Start)
     }
 }
 
@@ -108,12 +136,23 @@ impl Merged {
         self
     }
 
-    /// Names with their sources, sorted by name.
+    /// How many bytes they take as an environment.
+    #[must_use]
+    pub fn total_bytes(&self) -> usize {
+        // Between name and value stands a `=`, at the end a NUL, and a pointer leads to each.
+        self.0.iter().map(|(name, (_, value))| name.len() + value.len() + 2 + size_of::<usize>()).sum()
+    }
+
+    /// Names with their sources, sorted by name; with the values of plain parameters.
     #[must_use]
     pub fn names(&self) -> Vec<EnvName> {
         self.0
             .iter()
-            .map(|(name, (source, _))| EnvName { name: name.clone(), source: source.as_str().to_owned() })
+            .map(|(name, (source, value))| EnvName {
+                name: name.clone(),
+                source: source.as_str().to_owned(),
+                value: source.is_shown().then(|| value.clone()),
+            })
             .collect()
     }
 
@@ -137,10 +176,14 @@ mod tests {
         let merged = Merged::default()
             .with(Source::Start, [pair("A", "start")])
             .with(Source::DefaultEnv, [pair("A", "default"), pair("B", "default")])
-            .with(Source::Secret, [pair("B", "secret")]);
-        assert_eq!(merged.clone().into_pairs(), [pair("A", "start"), pair("B", "secret")]);
-        let sources: Vec<_> = merged.names().into_iter().map(|name| name.source).collect();
-        assert_eq!(sources, ["start", "secret"]);
+            .with(Source::Secret, [pair("B", "secret")])
+            .with(Source::EncryptedEnv, [pair("B", "encrypted")])
+            .with(Source::HiddenStart, [pair("C", "hidden")])
+            .with(Source::Start, [pair("C", "shown")]);
+        assert_eq!(merged.clone().into_pairs(), [pair("A", "start"), pair("B", "secret"), pair("C", "hidden")]);
+        let names: Vec<_> = merged.names().into_iter().map(|name| (name.source, name.value)).collect();
+        let expected = [("start", Some("start")), ("secret", None), ("start", None)];
+        assert_eq!(names, expected.map(|(source, value)| (source.to_owned(), value.map(str::to_owned))));
     }
 
     #[test]
@@ -156,6 +199,7 @@ mod tests {
             assert_eq!(check(name, ""), Err(BadVariable::Name(name.to_owned())));
         }
         assert!(matches!(check("FASTFLOW_RUN_ID", ""), Err(BadVariable::Reserved(_))));
+        assert!(matches!(check(&"A".repeat(256), ""), Err(BadVariable::LongName(_))));
         assert!(matches!(check("A", "\0"), Err(BadVariable::Nul(_))));
         assert!(matches!(check("A", &"x".repeat(MAX_VALUE_BYTES + 1)), Err(BadVariable::TooLong(_))));
     }

@@ -2,12 +2,23 @@
 
 pub mod calendar;
 pub mod clock;
+pub mod cron;
 pub mod env;
 pub mod error_line;
+pub mod firing;
+pub mod forwarded;
+pub mod mask;
+pub mod origin;
 pub mod outcome;
+pub mod parameters;
+pub mod password;
 pub mod pipeline;
 pub mod repository;
 pub mod run;
+pub mod schedules;
 pub mod script;
+pub mod simulate;
 pub mod size;
 pub mod trigger;
+pub mod trigger_words;
+pub mod zone;

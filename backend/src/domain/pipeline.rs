@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use fastflow_shared::PipelineProblem;
+use fastflow_shared::{PipelineParameter, PipelineProblem};
 use serde_json::{Map, Value};
 
 use super::env;
+use super::parameters;
+use super::schedules::{self, Schedule};
 use super::size::parse_bytes;
-use super::trigger::Trigger;
 
 /// Longest name of a pipeline in bytes; it is a folder name, a label and part of a path.
 pub const MAX_NAME_BYTES: usize = 200;
@@ -113,12 +114,16 @@ pub struct Settings {
     pub default_env: BTreeMap<String, String>,
     /// What names its packages; absent means `requirements.txt` when there is one, else the block in `main.py`.
     pub dependencies: Option<Dependencies>,
+    /// Variables whose values are encrypted for this server.
+    pub encrypted_env: BTreeMap<String, String>,
+    /// Names of the secrets that it receives; absent means every one that is not kept for other pipelines.
+    pub secrets: Option<Vec<String>>,
+    /// What it may be started with; none means anything.
+    pub parameters: Vec<PipelineParameter>,
     /// Version of Python, e.g. `3.12`; absent means that of the worker image.
     pub python_version: Option<String>,
-    /// Cron expression of a schedule.
-    pub schedule_cron: Option<String>,
-    /// Seconds between two runs of a schedule.
-    pub schedule_interval_seconds: Option<i64>,
+    /// When it is started by the clock.
+    pub schedules: Vec<Schedule>,
 }
 
 /// Reads a `pipeline.json`.
@@ -172,6 +177,11 @@ fn strip_position(message: &str) -> &str {
 
 /// Line and column (both from 1, in characters) of the key `name` of the outermost object.
 fn position(text: &str, name: &str) -> (Option<i32>, Option<i32>) {
+    key_at(text, name).map_or((None, None), |at| place(text, at))
+}
+
+/// Where the key `name` of the outermost object begins.
+fn key_at(text: &str, name: &str) -> Option<usize> {
     let quoted = Value::String(name.to_owned()).to_string();
     let (mut depth, mut at) = (0_u32, 0_usize);
     let bytes = text.as_bytes();
@@ -183,10 +193,7 @@ fn position(text: &str, name: &str) -> (Option<i32>, Option<i32>) {
                 let end = string_end(bytes, at);
                 let is_key = bytes[end..].iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':');
                 if depth == 1 && is_key && text.get(at..end) == Some(quoted.as_str()) {
-                    let before = &text[..at];
-                    let line = before.matches('\n').count() + 1;
-                    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-                    return (i32::try_from(line).ok(), i32::try_from(column).ok());
+                    return Some(at);
                 }
                 at = end;
                 continue;
@@ -195,7 +202,57 @@ fn position(text: &str, name: &str) -> (Option<i32>, Option<i32>) {
         }
         at += 1;
     }
-    (None, None)
+    None
+}
+
+/// Line and column of the element number `index` of the list that is the value of the outermost object's key `name`.
+fn element_position(text: &str, name: &str, index: usize) -> Option<(Option<i32>, Option<i32>)> {
+    let start = key_at(text, name)?;
+    let bytes = text.as_bytes();
+    let (mut depth, mut seen, mut at) = (0_u32, 0, string_end(bytes, start));
+    let mut awaits = false;
+    while at < bytes.len() {
+        let byte = bytes[at];
+        if awaits && !byte.is_ascii_whitespace() && byte != b']' {
+            if seen == index {
+                return Some(place(text, at));
+            }
+            seen += 1;
+            awaits = false;
+        }
+        match byte {
+            b'{' | b'[' => {
+                depth += 1;
+                awaits = depth == 1 && byte == b'[';
+            }
+            b'}' | b']' if depth <= 1 => return None,
+            b'}' | b']' => depth -= 1,
+            b',' if depth == 1 => awaits = true,
+            b'"' => {
+                at = string_end(bytes, at);
+                continue;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+/// Line and column of the byte `at`.
+fn place(text: &str, at: usize) -> (Option<i32>, Option<i32>) {
+    let before = &text[..at];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    (i32::try_from(line).ok(), i32::try_from(column).ok())
+}
+
+/// Whether a text has the form of a Fernet token. Only the key can tell more.
+fn is_sealed(text: &str) -> bool {
+    // Version, time, IV, one block and the HMAC: 73 bytes at least.
+    text.len() >= 100
+        && text.starts_with("gAAAA")
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'='))
 }
 
 /// Index after the string that begins at `start`.
@@ -241,31 +298,16 @@ impl Reader<'_> {
             dependencies: self.read("dependencies", "\"requirements.txt\", \"main.py\" or \"uv.lock\"", |v| {
                 Dependencies::ALL.into_iter().find(|kind| v.as_str() == Some(kind.as_str()))
             }),
+            encrypted_env: self.encrypted_env(),
+            secrets: self.secrets(),
+            parameters: self.parameters(),
             python_version: self.read("python_version", "a version like \"3.12\"", |v| {
                 let text = v.as_str()?;
                 let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
                 plain.then(|| text.to_owned())
             }),
-            schedule_cron: self
-                .read("schedule_cron", "a cron expression of five fields", |v| v.as_str().map(str::to_owned)),
-            schedule_interval_seconds: self.read(
-                "schedule_interval_seconds",
-                "a whole number of seconds above 0",
-                |v| whole(v, 1),
-            ),
+            schedules: self.schedules(),
         };
-        for (name, kind, value) in [
-            ("schedule_cron", "cron", settings.schedule_cron.clone()),
-            (
-                "schedule_interval_seconds",
-                "interval",
-                settings.schedule_interval_seconds.map(|seconds| seconds.to_string()),
-            ),
-        ] {
-            if let Some(Err(error)) = value.map(|value| Trigger::parse(kind, &value, "UTC")) {
-                self.problem(name, &error.to_string());
-            }
-        }
         if let Some(minimum) = settings.mem_hard_limit.filter(|bytes| *bytes < 6 << 20) {
             self.problem("mem_hard_limit", &format!("{minimum} bytes are less than Docker's minimum of 6m"));
         }
@@ -321,6 +363,65 @@ impl Reader<'_> {
         variables
     }
 
+    fn schedules(&mut self) -> Vec<Schedule> {
+        let mut problems = Vec::new();
+        let schedules = schedules::read(self.fields, &mut problems);
+        for (name, message) in problems {
+            self.problem(&name, &message);
+        }
+        schedules
+    }
+
+    fn encrypted_env(&mut self) -> BTreeMap<String, String> {
+        let mut variables = BTreeMap::new();
+        let Some(value) = self.fields.get("encrypted_env").filter(|value| !value.is_null()) else { return variables };
+        let Value::Object(entries) = value else {
+            // Not shown: somebody may have written the value itself.
+            self.problem("encrypted_env", "expected an object of names and encrypted values");
+            return variables;
+        };
+        for (name, value) in entries {
+            match (value.as_str().map(str::trim).filter(|text| is_sealed(text)), env::check(name, "")) {
+                (_, Err(error)) => self.problem("encrypted_env", &error.to_string()),
+                (Some(sealed), Ok(())) => drop(variables.insert(name.clone(), sealed.to_owned())),
+                (None, Ok(())) => self.problem(
+                    "encrypted_env",
+                    &format!(
+                        "the value of `{name}` is not encrypted; encrypt it with POST /api/secrets/encrypt, and change the \
+                         secret if this file was committed"
+                    ),
+                ),
+            }
+        }
+        variables
+    }
+
+    fn secrets(&mut self) -> Option<Vec<String>> {
+        let names = self.read("secrets", "a list of names of secrets", |value| {
+            value.as_array()?.iter().map(|name| name.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+        })?;
+        for name in names.iter().filter(|name| !env::is_name(name)) {
+            self.problem("secrets", &format!("{} can be no secret's name", shorten(&Value::String(name.clone()))));
+        }
+        Some(names)
+    }
+
+    fn parameters(&mut self) -> Vec<PipelineParameter> {
+        let Some(value) = self.fields.get("parameters").filter(|value| !value.is_null()) else { return Vec::new() };
+        parameters::parse(value).unwrap_or_else(|mistakes| {
+            for (index, message) in mistakes {
+                let at = index.map_or_else(String::new, |index| format!("number {}: ", index + 1));
+                self.problem("parameters", &format!("{at}{message}"));
+                if let (Some(index), Some(problem)) = (index, self.problems.last_mut())
+                    && let Some(place) = element_position(self.text, "parameters", index)
+                {
+                    (problem.line, problem.column) = place;
+                }
+            }
+            Vec::new()
+        })
+    }
+
     fn problem(&mut self, name: &str, message: &str) {
         let (line, column) = position(self.text, name);
         self.problems.push(PipelineProblem {
@@ -338,7 +439,7 @@ const RETRY_HELP: &str = "an object with `type` exponential_backoff (initial_del
 /// Longest wait between two attempts in seconds: 30 days.
 const MAX_DELAY: f64 = 2_592_000.0;
 
-fn retry_strategy(value: &Value) -> Option<RetryStrategy> {
+pub(super) fn retry_strategy(value: &Value) -> Option<RetryStrategy> {
     let seconds = |value: &Value| value.as_f64().filter(|s| (0.0..=MAX_DELAY).contains(s));
     let field = |name: &str, default: f64| value.get(name).map_or(Some(default), seconds);
     match value.get("type")?.as_str()? {
@@ -359,15 +460,15 @@ fn retry_strategy(value: &Value) -> Option<RetryStrategy> {
     }
 }
 
-fn cores(value: &Value) -> Option<f64> {
+pub(super) fn cores(value: &Value) -> Option<f64> {
     value.as_f64().filter(|cores| (0.01..=4096.0).contains(cores))
 }
 
-fn whole(value: &Value, minimum: i64) -> Option<i64> {
+pub(super) fn whole(value: &Value, minimum: i64) -> Option<i64> {
     value.as_i64().filter(|number| (minimum..=i64::from(u32::MAX)).contains(number))
 }
 
-fn shorten(value: &Value) -> String {
+pub(super) fn shorten(value: &Value) -> String {
     let text = value.to_string();
     if text.chars().count() > 60 { format!("{}…", text.chars().take(60).collect::<String>()) } else { text }
 }
@@ -425,6 +526,28 @@ mod tests {
         ] {
             assert!(!problems(text).is_empty(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_wrong_parameter_is_told_where_it_stands() {
+        let text = "{\n \"parameters\": [\n  {\"name\": \"A\", \"choices\": [\"x, [\", \"y\"]},\n  {\"name\": \"B\", \"type\": \"date\"},\n {}]\n}";
+        let found: Vec<_> = problems(text).into_iter().map(|p| (p.line, p.column)).collect();
+        assert_eq!(found, [(Some(4), Some(3)), (Some(5), Some(2))]);
+        let text = r#"{"parameters": [{"name": "A", "type": "integer", "default": 3}]}"#;
+        assert_eq!(parse_settings("pipeline.json", text).expect("valid").parameters[0].default.as_deref(), Some("3"));
+    }
+
+    #[test]
+    fn what_is_not_encrypted_is_refused_without_being_repeated() {
+        let text = "{\n \"encrypted_env\": {\"TOKEN\": \"hunter2\"}\n}";
+        let problem = &problems(text)[0];
+        assert_eq!(problem.line, Some(2));
+        assert!(problem.message.contains("TOKEN") && !problem.message.contains("hunter2"), "{}", problem.message);
+        assert!(!problems(r#"{"encrypted_env": "hunter2"}"#)[0].message.contains("hunter2"));
+        let text = format!(r#"{{"encrypted_env": {{"TOKEN": "gAAAA{}"}}, "secrets": ["A"]}}"#, "x".repeat(95));
+        let settings = parse_settings("pipeline.json", &text).expect("valid");
+        assert_eq!((settings.encrypted_env.len(), settings.secrets), (1, Some(vec!["A".to_owned()])));
+        assert!(!problems(r#"{"secrets": ["A-B"]}"#).is_empty());
     }
 
     #[test]

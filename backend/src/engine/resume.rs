@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use self::cursor::Cursor;
 use super::stream::beside;
 use super::{ContainerId, Engine, EngineError, Frame, OutputStream, Result, Source, Status};
+use crate::domain::mask::Mask;
 
 mod cursor;
 
@@ -53,6 +54,8 @@ pub struct StreamPosition {
     pub bytes: u64,
     /// The last of them, a few KiB if there are as many. They find the place in a log that has lost its beginning.
     pub tail: Bytes,
+    /// By what secrets are hidden in `tail`, if they are. It is compared with the log after the same is hidden there.
+    pub mask: Option<Arc<Mask>>,
 }
 
 /// A container's output, continued.

@@ -19,6 +19,7 @@ use futures_util::StreamExt;
 use super::inputs::{NamedBy, Wheel, with_wheels};
 use super::{CA_MOUNT, EnvironmentError, Inputs, MOUNT, Options, seal, target};
 use crate::catalog::copy_into;
+use crate::domain::mask::{self, Mask};
 use crate::engine::{ContainerId, ContainerSpec, Engine, Image, Job, Kind, Limits, Mount, Network};
 
 /// Where the pipeline's folder is mounted, for requirement files that refer to others: read-only, or as a copy where packages
@@ -229,6 +230,7 @@ impl Worker<'_> {
         };
         container.give_back().await;
         let (code, output) = result?;
+        let output = without_credentials(&self.options.uv_env, output);
         match code {
             0 => return Ok(()),
             // The shell's, or the init's when there is no shell; uv itself ends with 1 or 2.
@@ -336,6 +338,17 @@ fn io(what: &'static str) -> impl Fn(std::io::Error) -> EnvironmentError {
     move |source| EnvironmentError::Io { what, source }
 }
 
+/// What uv said, without the passwords of package indices and proxies.
+fn without_credentials(env: &[(String, String)], output: String) -> String {
+    let passwords = env.iter().flat_map(|(_, value)| value.split_whitespace()).filter_map(mask::url_password);
+    match Mask::new(passwords) {
+        Ok(Some(mask)) => mask.text(&output),
+        Ok(None) => output,
+        // Nobody has so many of them; then nothing is told.
+        Err(_) => String::new(),
+    }
+}
+
 /// A noted name; dropping it takes it off the list.
 struct InUse<'a>(&'a Names, &'a str);
 
@@ -414,6 +427,15 @@ fn summary(output: &str, code: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn passwords_of_an_index_are_not_repeated() {
+        let env =
+            [("UV_EXTRA_INDEX_URL".to_owned(), "https://a.example/ https://user:p%40ssword@b.example/".to_owned())];
+        let output = "error: Failed to fetch https://user:p%40ssword@b.example/x: 401 p@ssword".to_owned();
+        assert_eq!(without_credentials(&env, output), "error: Failed to fetch https://user:***@b.example/x: 401 ***");
+        assert_eq!(without_credentials(&[], "x".to_owned()), "x");
+    }
 
     #[test]
     fn uvs_reason_is_found_in_its_decoration() {

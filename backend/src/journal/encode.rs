@@ -7,7 +7,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    record::{self, MAX_TEXT, Source},
+    record::{self, HIDDEN_TAG, MAX_TEXT, Source},
     stamp::Stamper,
 };
 
@@ -48,9 +48,14 @@ impl PerSource {
 struct Tail {
     /// At most [`MAX_TEXT`] bytes without a newline.
     text: Vec<u8>,
+    /// How many bytes more the script wrote, for something is hidden in it.
+    hidden: u64,
     /// When the last of them arrived.
     at: DateTime<Utc>,
 }
+
+/// The most that is hidden in one stored line: what its tag can tell, with room for one more.
+const MAX_HIDDEN: u64 = 0x7fff_ffff;
 
 /// Splits, stamps and encodes; counts what it stored and what the cap made it leave out.
 #[derive(Debug, Default)]
@@ -120,10 +125,32 @@ impl Encoder {
         tail.at = at;
         let mut start = 0;
         for end in memchr::memchr_iter(b'\n', bytes) {
-            self.text(out, source, &mut tail.text, &bytes[start..end], true);
+            self.text(out, source, &mut tail, &bytes[start..end], true);
             start = end + 1;
         }
-        self.text(out, source, &mut tail.text, &bytes[start..], false);
+        self.text(out, source, &mut tail, &bytes[start..], false);
+        self.tails[source.index()] = tail;
+    }
+
+    /// Takes `shown` in the place of `bytes` bytes that the script wrote and that are hidden. It is never cut in two, so that
+    /// each stored line knows what it stands for.
+    pub(super) fn push_hidden(
+        &mut self,
+        out: &mut Vec<u8>,
+        source: Source,
+        at: DateTime<Utc>,
+        shown: &[u8],
+        bytes: u64,
+    ) {
+        self.stamp(at);
+        let mut tail = std::mem::take(&mut self.tails[source.index()]);
+        tail.at = at;
+        if !tail.text.is_empty() && (tail.text.len() + shown.len() > MAX_TEXT || tail.hidden >= MAX_HIDDEN) {
+            self.emit(out, source, false, std::mem::take(&mut tail.hidden), &tail.text);
+            tail.text.clear();
+        }
+        tail.text.extend_from_slice(shown);
+        tail.hidden += bytes.saturating_sub(shown.len() as u64);
         self.tails[source.index()] = tail;
     }
 
@@ -136,7 +163,7 @@ impl Encoder {
             let cut = tail.text.len() - keep;
             if cut > 0 {
                 self.stamp(tail.at);
-                self.emit(out, source, false, &tail.text[..cut]);
+                self.emit(out, source, false, std::mem::take(&mut tail.hidden), &tail.text[..cut]);
                 tail.text.drain(..cut);
             }
             self.tails[source.index()] = tail;
@@ -162,36 +189,37 @@ impl Encoder {
     }
 
     /// Text of a source without a newline in it; `ends` when one followed. `tail` is what came before on the same line.
-    fn text(&mut self, out: &mut Vec<u8>, source: Source, tail: &mut Vec<u8>, mut text: &[u8], ends: bool) {
-        while tail.len() + text.len() > MAX_TEXT {
-            if tail.is_empty() {
+    fn text(&mut self, out: &mut Vec<u8>, source: Source, tail: &mut Tail, mut text: &[u8], ends: bool) {
+        while tail.text.len() + text.len() > MAX_TEXT {
+            if tail.text.is_empty() {
                 let cut = record::whole_chars(&text[..MAX_TEXT], text.len());
-                self.emit(out, source, false, &text[..cut]);
+                self.emit(out, source, false, 0, &text[..cut]);
                 text = &text[cut..];
             } else {
-                let (fill, rest) = text.split_at(MAX_TEXT - tail.len());
-                tail.extend_from_slice(fill);
+                let (fill, rest) = text.split_at(MAX_TEXT - tail.text.len());
+                tail.text.extend_from_slice(fill);
                 text = rest;
-                let cut = record::whole_chars(tail, tail.len() + rest.len());
-                self.emit(out, source, false, &tail[..cut]);
-                tail.drain(..cut);
+                let cut = record::whole_chars(&tail.text, tail.text.len() + rest.len());
+                self.emit(out, source, false, std::mem::take(&mut tail.hidden), &tail.text[..cut]);
+                tail.text.drain(..cut);
             }
         }
         if !ends {
-            tail.extend_from_slice(text);
-        } else if tail.is_empty() {
-            self.emit(out, source, true, text);
+            tail.text.extend_from_slice(text);
+        } else if tail.text.is_empty() {
+            self.emit(out, source, true, 0, text);
         } else {
-            tail.extend_from_slice(text);
-            self.emit(out, source, true, tail);
-            tail.clear();
+            tail.text.extend_from_slice(text);
+            self.emit(out, source, true, std::mem::take(&mut tail.hidden), &tail.text);
+            tail.text.clear();
         }
     }
 
     /// One stored line, unless the cap is reached.
-    fn emit(&mut self, out: &mut Vec<u8>, source: Source, terminated: bool, text: &[u8]) {
-        let script_bytes = text.len() as u64 + u64::from(terminated);
-        let record = (record::HEADER + text.len() + 1) as u64;
+    fn emit(&mut self, out: &mut Vec<u8>, source: Source, terminated: bool, hidden: u64, text: &[u8]) {
+        let script_bytes = text.len() as u64 + u64::from(terminated) + hidden;
+        let tag = if hidden == 0 { 0 } else { HIDDEN_TAG };
+        let record = (record::HEADER + tag + text.len() + 1) as u64;
         if let Some(max) = self.max_len.filter(|&max| !self.capped && self.len + record > max) {
             self.capped = true;
             self.mark_now(out, &cap_mark(max));
@@ -200,7 +228,7 @@ impl Encoder {
             *self.beyond_cap.of_mut(source) += script_bytes;
             return;
         }
-        record::write(out, self.stamper.set(self.latest), source, terminated, text);
+        record::write(out, self.stamper.set(self.latest), source, terminated, hidden, text);
         self.len += record;
         *self.stored.of_mut(source) += script_bytes;
     }

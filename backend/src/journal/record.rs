@@ -4,6 +4,9 @@
 //! with a prefix that people see; what tells them apart for certain is their timestamp, which spells UTC as `+00:00`
 //! where a script's line has `Z`. Both are RFC 3339, so every log shipper reads both, and no script can forge a mark by
 //! printing our prefix. That matters: a mark is not the script's output and must not be counted as such.
+//!
+//! A line in which secrets are hidden says, in a second tag (CRI separates tags by colons), how many bytes longer the script
+//! wrote it: `F:0000001c`. So the file alone tells, after any crash, how much of the script's output it stands for.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -21,8 +24,10 @@ const MARK_ZONE: &[u8; 6] = b"+00:00";
 pub(super) const HEADER: usize = STAMP + 1 + 6 + 1 + 1 + 1;
 /// Bytes before the text of a mark.
 pub(super) const MARK_HEADER: usize = HEADER + MARK_ZONE.len() - 1;
+/// Bytes of the tag that says how much is hidden: a colon and eight hexadecimal digits.
+pub(super) const HIDDEN_TAG: usize = 1 + 8;
 /// The longest stored line, with its newline.
-pub(super) const MAX_RECORD: usize = MARK_HEADER + MAX_TEXT + 1;
+pub(super) const MAX_RECORD: usize = HEADER + HIDDEN_TAG + MAX_TEXT + 1;
 /// The shortest stored line, with its newline.
 pub(super) const MIN_RECORD: usize = HEADER + 1;
 
@@ -81,6 +86,8 @@ pub(super) struct Record<'a> {
     pub terminated: bool,
     /// A line of ours.
     pub mark: bool,
+    /// How many bytes longer the script wrote it, for secrets are hidden in it.
+    pub hidden: u64,
     /// What follows the header.
     pub text: &'a [u8],
 }
@@ -94,6 +101,7 @@ impl<'a> Record<'a> {
             source: Source::Stdout,
             terminated: true,
             mark: false,
+            hidden: 0,
             text: line,
         })
     }
@@ -111,12 +119,21 @@ impl<'a> Record<'a> {
             b" stderr " => Source::Stderr,
             _ => return None,
         };
-        let terminated = match &head[header - 2..] {
-            b"F " => true,
-            b"P " => false,
+        let terminated = match head[header - 2] {
+            b'F' => true,
+            b'P' => false,
             _ => return None,
         };
-        Some(Self { stamp: &line[..header - 10], source, terminated, mark, text })
+        let (hidden, text) = match head[header - 1] {
+            b' ' => (0, text),
+            b':' if !mark => {
+                let (digits, text) = text.split_at_checked(HIDDEN_TAG)?;
+                let digits = digits.strip_suffix(b" ").filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
+                (u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?, text)
+            }
+            _ => return None,
+        };
+        Some(Self { stamp: &line[..header - 10], source, terminated, mark, hidden, text })
     }
 
     /// When it was written; the epoch when the line is not ours.
@@ -124,9 +141,10 @@ impl<'a> Record<'a> {
         stamp::parse(self.stamp).unwrap_or(DateTime::UNIX_EPOCH)
     }
 
-    /// How many of the script's bytes it holds: none for a mark, else its text and the newline it ended with.
+    /// How many of the script's bytes it stands for: none for a mark, else its text, what is hidden in it, and the newline it
+    /// ended with.
     pub(super) fn script_bytes(&self) -> u64 {
-        if self.mark { 0 } else { self.text.len() as u64 + u64::from(self.terminated) }
+        if self.mark { 0 } else { self.text.len() as u64 + u64::from(self.terminated) + self.hidden }
     }
 }
 
@@ -142,8 +160,15 @@ pub(super) fn glance(head: &[u8]) -> (Source, bool) {
     (source, head.get(header - 2) != Some(&b'P'))
 }
 
-/// Appends one stored line of the script to `out`.
-pub(super) fn write(out: &mut Vec<u8>, stamp: &[u8; STAMP], source: Source, terminated: bool, text: &[u8]) {
+/// Appends one stored line of the script to `out`; `hidden` is how many bytes longer it was.
+pub(super) fn write(
+    out: &mut Vec<u8>,
+    stamp: &[u8; STAMP],
+    source: Source,
+    terminated: bool,
+    hidden: u64,
+    text: &[u8],
+) {
     let mut header = *b"                               stdout F ";
     header[..STAMP].copy_from_slice(stamp);
     if source == Source::Stderr {
@@ -152,8 +177,14 @@ pub(super) fn write(out: &mut Vec<u8>, stamp: &[u8; STAMP], source: Source, term
     if !terminated {
         header[HEADER - 2] = b'P';
     }
-    out.reserve(HEADER + text.len() + 1);
-    out.extend_from_slice(&header);
+    out.reserve(HEADER + HIDDEN_TAG + text.len() + 1);
+    if hidden == 0 {
+        out.extend_from_slice(&header);
+    } else {
+        out.extend_from_slice(&header[..HEADER - 1]);
+        // The masker never hides as much as eight digits cannot tell in one line: see `encode`.
+        out.extend_from_slice(format!(":{hidden:08x} ").as_bytes());
+    }
     out.extend_from_slice(text);
     out.push(b'\n');
 }

@@ -38,7 +38,7 @@ pub struct StoredLog {
 /// What a log holds of one output. The script has written `bytes + missing` bytes to it up to the end of the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoredStream {
-    /// Bytes of the script that are stored, newlines included.
+    /// Bytes of the script that are stored, newlines and what is hidden included.
     pub bytes: u64,
     /// Bytes that the disk refused, by the log's own marks. They lie somewhere before the end.
     pub missing: u64,
@@ -46,9 +46,9 @@ pub struct StoredStream {
     pub lines: u64,
     /// The last line is not ended yet.
     pub open: bool,
-    /// The first bytes that the script wrote, up to 4 KiB: whether Docker's log still begins at the beginning.
+    /// The first bytes, up to 4 KiB: whether Docker's log still begins at the beginning.
     pub head: Vec<u8>,
-    /// The last bytes that the script wrote, up to 64 KiB: where in Docker's log ours ends.
+    /// The last bytes, up to 64 KiB, with what is hidden hidden: where in Docker's log ours ends.
     pub tail: Vec<u8>,
     /// When the first of them arrived.
     pub first_timestamp: Option<DateTime<Utc>>,

@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, Utc};
 use tokio::{sync::watch, task::JoinHandle};
 
+use crate::domain::mask::{Masked, SHOWN};
+
 use super::{
     FileKind, Journal, JournalError, LogState, PerSource, RunId, Source, StoredLog,
     encode::Encoder,
@@ -125,6 +127,25 @@ impl LogWriter {
     pub async fn append(&mut self, source: Source, at: DateTime<Utc>, bytes: &[u8]) -> Result<(), JournalError> {
         self.encoder.push(&mut self.lines, source, at, bytes);
         if self.lines.len() >= BATCH { self.hand_over().await } else { Ok(()) }
+    }
+
+    /// As [`append`](Self::append), for output in which secrets are hidden. The log counts the bytes that the script wrote.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub async fn append_masked(
+        &mut self,
+        source: Source,
+        at: DateTime<Utc>,
+        masked: &Masked,
+    ) -> Result<(), JournalError> {
+        let mut from = 0;
+        for hidden in &masked.hidden {
+            self.encoder.push(&mut self.lines, source, at, &masked.text[from..hidden.at]);
+            self.encoder.push_hidden(&mut self.lines, source, at, SHOWN.as_bytes(), hidden.bytes);
+            from = hidden.at + SHOWN.len();
+        }
+        self.append(source, at, &masked.text[from..]).await
     }
 
     /// Writes a line of ours, stored as stderr with [`MARK_PREFIX`](super::MARK_PREFIX) and told apart from the script's

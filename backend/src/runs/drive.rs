@@ -1,6 +1,5 @@
 //! One run from its place in the queue to where its container can be started: due time, slot, environment, secrets, code.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,7 +12,6 @@ use super::start::{Begun, job};
 use super::workspace::Workspace;
 use super::{Runs, Step};
 use crate::catalog::read_folder;
-use crate::domain::env::{Merged, Source};
 use crate::domain::outcome::{Outcome, StopReason};
 use crate::domain::pipeline::Settings;
 use crate::engine::{EngineError, Image};
@@ -91,13 +89,13 @@ impl Driver {
         let prepared = self.environment(&image, settings.clone()).await?;
         self.runs.inner.options.steps.reach(Step::EnvironmentReady).await;
 
-        let env = self.variables(settings.default_env).await?;
+        let (env, veil) = self.variables(&settings).await?;
         let workspace = self.workspace().await?;
         let spec = self.spec(&image, &prepared, &workspace);
         let job = job(&self.runs, &self.row, &prepared, env);
         let permit = self.unless_stopped(self.runs.inner.starting.acquire()).await?;
         self.live.set_phase(Phase::Starting);
-        let begun = self.start_container(&spec, &job).await;
+        let begun = self.start_container(&spec, &job, veil).await;
         drop(permit);
         begun
     }
@@ -208,33 +206,6 @@ impl Driver {
             self.live.set_waits_for(what);
             self.runs.changed(&self.live, RunStatus::Pending);
         }
-    }
-
-    /// The run's variables, decided now: secrets are those of this moment.
-    async fn variables(&self, defaults: BTreeMap<String, String>) -> Result<Merged, NotStarted> {
-        let rooms = &self.runs.inner.rooms;
-        let spec = &self.row.spec;
-        let vault = rooms.vault.open_for(&spec.pipeline_name).await.map_err(|error| {
-            NotStarted::failed(ErrorType::Docker, format!("The secrets could not be opened: {error}."))
-        })?;
-        let given: BTreeMap<String, String> = match &spec.sealed_env {
-            None => BTreeMap::new(),
-            Some(sealed) => {
-                rooms.keyring.open(sealed).ok().and_then(|text| serde_json::from_str(&text).ok()).ok_or_else(|| {
-                    NotStarted::failed(
-                        ErrorType::Docker,
-                        "The values given with the start can no longer be opened: was ENCRYPTION_KEY changed?",
-                    )
-                })?
-            }
-        };
-        let mut merged = Merged::default().with(Source::DefaultEnv, defaults);
-        for variable in vault {
-            merged = merged.with(variable.source, [(variable.name.clone(), variable.value.clone())]);
-        }
-        let merged = merged.with(Source::Start, spec.parameters.clone()).with(Source::Start, given);
-        self.stored(rooms.store.set_env_names(&spec.id, &merged.names()).await)?;
-        Ok(merged)
     }
 
     async fn workspace(&self) -> Result<Workspace, NotStarted> {

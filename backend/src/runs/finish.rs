@@ -8,7 +8,7 @@ use fastflow_shared::{ErrorType, Phase, RunStatus, Trigger};
 
 use super::drive::Driver;
 use super::launch::new_id;
-use super::pump::Tap;
+use super::pump::{Tap, Veil};
 use super::sampler::Usage;
 use super::workspace::Workspace;
 use super::{Runs, Step};
@@ -50,7 +50,7 @@ impl Driver {
         let rooms = &self.runs.inner.rooms;
         let may_have_container = self.live.phase() == Phase::Starting;
         let mut log = match open_log(&rooms.journal, self.live.run).await {
-            Ok(writer) => Some(Tap::new(writer, rooms.clock.clone())),
+            Ok(writer) => Some(Tap::new(writer, rooms.clock.clone(), Veil::None)),
             Err(error) => {
                 tracing::warn!(run = %self.live.run, %error, "no log could be written: {error}");
                 None
@@ -85,6 +85,7 @@ impl Driver {
         usage: &Usage,
     ) {
         if let Some(tap) = &mut tap {
+            tap.end_of_output().await;
             tap.flush_partial().await;
         }
         self.runs.inner.options.steps.reach(Step::LogDrained).await;
@@ -140,6 +141,7 @@ impl Driver {
         let steps = &self.runs.inner.options.steps;
         let has_log = tap.is_some();
         if let Some(tap) = &mut tap {
+            tap.end_of_output().await;
             tap.flush_partial().await;
         }
         let decide = |stop| {
@@ -341,6 +343,7 @@ impl Driver {
     }
 
     async fn clean_up(&self) {
+        self.runs.forget_secrets(&self.row.spec.id).await;
         self.runs.remove_workspace(self.live.run).await;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fastflow_shared::{FieldProblem, Phase, PipelineProblem, Run, RunStatus, Trigger};
+use fastflow_shared::{FieldProblem, Phase, PipelineParameter, PipelineProblem, Run, RunStatus, Trigger};
 use thiserror::Error;
 
 use super::admission::{Full, Place};
@@ -11,7 +11,8 @@ use super::live::Claim;
 use super::warm::Reservation;
 use super::{Runs, RunsError, Step, parse_id};
 use crate::catalog::Pipeline;
-use crate::domain::env;
+use crate::domain::schedules::Overrides;
+use crate::domain::{env, parameters};
 use crate::journal::RunId;
 use crate::store::{Code, Limits, NewRun, RunRow, StoreError};
 
@@ -29,17 +30,20 @@ pub struct Start {
     pub triggered_by: Option<String>,
     /// The job that fired, with its due time.
     pub firing: Option<(String, crate::domain::clock::Millis)>,
+    /// What the run has instead of what its pipeline says.
+    pub overrides: Overrides,
 }
 
 impl std::fmt::Debug for Start {
     /// Names without values: some are secret, and the others may be.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { parameters, env_vars, triggered_by, firing } = self;
+        let Self { parameters, env_vars, triggered_by, firing, overrides } = self;
         f.debug_struct("Start")
             .field("parameters", &parameters.keys())
             .field("env_vars", &env_vars.keys())
             .field("triggered_by", triggered_by)
             .field("firing", firing)
+            .field("overrides", overrides)
             .finish()
     }
 }
@@ -75,7 +79,7 @@ pub enum LaunchError {
         /// What is wrong.
         problems: Vec<PipelineProblem>,
     },
-    /// Values that no process can be given.
+    /// Values that no process can be given, or that the pipeline does not take.
     #[error("some values cannot be given to the run")]
     BadValues(Vec<FieldProblem>),
     /// All slots and all places in the queue are taken.
@@ -131,7 +135,7 @@ impl Runs {
         check_values(&start)?;
         let found = self.startable(pipeline).await?;
         let id = new_id();
-        let mut new = self.new_run(&found, id, trigger, &start).await?;
+        let mut new = self.new_run(&found, &found.settings.parameters, id, trigger, &start).await?;
         new.triggered_by.clone_from(&start.triggered_by);
         self.accept(id, new).await
     }
@@ -152,7 +156,7 @@ impl Runs {
         check_values(&start)?;
         let found = self.startable(pipeline).await?;
         let id = new_id();
-        let mut new = self.new_run(&found, id, trigger, &start).await?;
+        let mut new = self.new_run(&found, &found.settings.parameters, id, trigger, &start).await?;
         new.triggered_by.clone_from(&start.triggered_by);
         let (id, reservation) = self.with_parked(id, &mut new);
         let claim = self.claim_new(id, &new.pipeline_name);
@@ -190,7 +194,12 @@ impl Runs {
         let found = self.startable(&row.spec.pipeline_name).await?;
         let id = new_id();
         let start = Start { parameters: row.spec.parameters.clone(), triggered_by: by, ..Start::default() };
-        let mut new = self.new_run(&found, id, trigger, &start).await?;
+        // The same code takes what it took then, whatever today's code asks for.
+        let definitions = match how {
+            Again::Same => &[][..],
+            Again::Retry => &found.settings.parameters[..],
+        };
+        let mut new = self.new_run(&found, definitions, id, trigger, &start).await?;
         new.triggered_by = start.triggered_by;
         match how {
             Again::Same => {
@@ -248,17 +257,21 @@ impl Runs {
     async fn new_run(
         &self,
         pipeline: &std::sync::Arc<Pipeline>,
+        definitions: &[PipelineParameter],
         id: RunId,
         trigger: Trigger,
         start: &Start,
     ) -> Result<NewRun, LaunchError> {
         let Self { inner } = self;
         let (settings, options) = (&pipeline.settings, &inner.options);
+        let values =
+            parameters::apply(definitions, &start.parameters, &start.env_vars).map_err(LaunchError::BadValues)?;
         let head = inner.rooms.catalog.commit_of(pipeline);
         // Kept now: the run may wait, and the folder may change meanwhile.
         let code = inner.rooms.catalog.keep_code(pipeline).await.map_err(RunsError::from)?;
-        let attempts = settings.retry_attempts.unwrap_or(options.retry_attempts);
-        let timeout = settings.timeout.or(options.default_timeout).filter(|seconds| *seconds > 0);
+        let own = &start.overrides;
+        let attempts = own.retry_attempts.or(settings.retry_attempts).unwrap_or(options.retry_attempts);
+        let timeout = own.timeout.or(settings.timeout).or(options.default_timeout).filter(|seconds| *seconds > 0);
         let to_i64 = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         let sealed_env = (!start.env_vars.is_empty()).then(|| {
             // A map of texts always becomes JSON.
@@ -272,7 +285,7 @@ impl Runs {
             triggered_by: None,
             attempt: 1,
             max_attempts: i32::try_from(attempts.saturating_add(1)).unwrap_or(i32::MAX),
-            retry_strategy: settings.retry_strategy.clone(),
+            retry_strategy: own.retry_strategy.clone().or_else(|| settings.retry_strategy.clone()),
             retry_of: None,
             not_before: None,
             job_id,
@@ -285,13 +298,13 @@ impl Runs {
                 path: Some(code.to_string_lossy().into_owned()),
             },
             image: Some(options.image.clone()),
-            parameters: start.parameters.clone(),
+            parameters: values,
             sealed_env,
             limits: Limits {
-                cpu: settings.cpu_hard_limit.or(options.default_cpus),
-                memory: settings.mem_hard_limit.or(options.default_memory).map(to_i64),
-                cpu_soft: settings.cpu_soft_limit,
-                memory_soft: settings.mem_soft_limit.map(to_i64),
+                cpu: own.cpu_hard_limit.or(settings.cpu_hard_limit).or(options.default_cpus),
+                memory: own.mem_hard_limit.or(settings.mem_hard_limit).or(options.default_memory).map(to_i64),
+                cpu_soft: own.cpu_soft_limit.or(settings.cpu_soft_limit),
+                memory_soft: own.mem_soft_limit.or(settings.mem_soft_limit).map(to_i64),
                 timeout_seconds: timeout,
             },
             instance: Some(options.instance.clone()),
@@ -366,9 +379,14 @@ pub(in crate::runs) fn new_id() -> RunId {
 }
 
 fn check_values(start: &Start) -> Result<(), LaunchError> {
-    let problem = |(name, value): (&String, &String)| {
-        env::check(name, value).err().map(|error| FieldProblem { field: name.clone(), message: error.to_string() })
+    let of = |place: &str, values: &BTreeMap<String, String>| -> Vec<FieldProblem> {
+        let problem = |(name, value): (&String, &String)| {
+            let message = env::check(name, value).err()?.to_string();
+            Some(FieldProblem { field: format!("/{place}/{}", parameters::pointer(name)), message })
+        };
+        values.iter().filter_map(problem).collect()
     };
-    let problems: Vec<_> = start.parameters.iter().chain(&start.env_vars).filter_map(problem).collect();
+    let mut problems = of("parameters", &start.parameters);
+    problems.extend(of("env_vars", &start.env_vars));
     if problems.is_empty() { Ok(()) } else { Err(LaunchError::BadValues(problems)) }
 }

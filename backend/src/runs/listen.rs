@@ -4,6 +4,7 @@
 //! a stream is believed only when it came after the container's own; otherwise it is gone on with from where the log ends.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -12,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use super::drive::Driver;
 use super::pump::{Ended, Tap, pump};
 use crate::domain::clock::Millis;
+use crate::domain::mask::Mask;
 use crate::engine::{ContainerId, OutputStream, Position, Resumed, StreamPosition, resume};
 use crate::journal::{StoredLog, StoredStream};
 
@@ -81,7 +83,10 @@ impl Driver {
                 Some(stream) => (stream, false),
                 None => match self.listen_again(container, tap).await {
                     Again::Output { stream, gap } => (stream, gap),
-                    Again::Gone | Again::GivenUp => return tap.mark(GAP).await,
+                    Again::Gone | Again::GivenUp => {
+                        tap.end_of_output().await;
+                        return tap.mark(GAP).await;
+                    }
                 },
             };
             if gap && !only_asks {
@@ -146,7 +151,7 @@ impl Driver {
         let mut pause = FIRST_PAUSE;
         let mut failures = 0;
         while failures < ATTEMPTS {
-            let stored = match tap.writer.stored().await {
+            let stored = match tap.stored().await {
                 Ok(stored) => stored,
                 Err(error) => {
                     tracing::error!(%run, %error, "the log of run {run} cannot be read: {error}");
@@ -155,7 +160,7 @@ impl Driver {
                     continue;
                 }
             };
-            match resume(self.runs.inner.rooms.engine.clone(), container, position(&stored)).await {
+            match resume(self.runs.inner.rooms.engine.clone(), container, position(&stored, tap.mask())).await {
                 Ok(Resumed { output, gaps }) => {
                     // Beyond its size limit the log has no place for what is missing anyway.
                     return Again::Output { stream: output, gap: !gaps.is_empty() && !stored.capped };
@@ -174,10 +179,11 @@ impl Driver {
 }
 
 /// How much of its output the log has.
-fn position(stored: &StoredLog) -> Position {
+fn position(stored: &StoredLog, mask: Option<&Arc<Mask>>) -> Position {
     let stream = |stream: &StoredStream| StreamPosition {
         bytes: stream.bytes + stream.missing,
         tail: bytes::Bytes::copy_from_slice(&stream.tail[stream.tail.len().saturating_sub(TAIL)..]),
+        mask: mask.cloned(),
     };
     Position { stdout: stream(&stored.stdout), stderr: stream(&stored.stderr) }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! launch    checks → a place (slot or queue) → row PENDING → a task that drives it
-//! drive     environment → secrets → workspace
+//! drive     environment → secrets (variables) → workspace
 //! start     container: create, attach, start, job → RUNNING
 //! warm      containers that were started ahead, for starts without the wait
 //! follow    waits for the exit and enforces what may end it: stop, timeout, silence, shutdown
@@ -26,6 +26,7 @@ mod start;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod variables;
 mod view;
 mod warm;
 mod workspace;

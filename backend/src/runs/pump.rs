@@ -1,5 +1,7 @@
 //! Carries a container's output into its log, and learns on the way when it last spoke and which exception it printed.
+//! Secrets are hidden first, so that neither the file nor the reason of a failure ever holds one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -8,8 +10,9 @@ use futures_util::{FutureExt, StreamExt};
 use super::live::Live;
 use crate::domain::clock::SharedClock;
 use crate::domain::error_line::ExceptionWatch;
+use crate::domain::mask::{Mask, Masked, Masker};
 use crate::engine::{Frame, OutputStream, Source};
-use crate::journal::{JournalError, LogWriter};
+use crate::journal::{JournalError, LogWriter, StoredLog};
 
 /// Silence after which an unfinished line is shown.
 const PARTIAL_AFTER: Duration = Duration::from_millis(100);
@@ -23,12 +26,34 @@ pub enum Ended {
     Broken,
 }
 
+/// What must not be seen of a run's output.
+#[derive(Debug, Clone, Default)]
+pub enum Veil {
+    /// Nothing is secret.
+    #[default]
+    None,
+    /// These values.
+    Secrets(Arc<Mask>),
+    /// It is not known what, so all of it.
+    Everything,
+}
+
+/// Said in the log when output cannot be shown because its secrets are not known any more.
+const WITHHELD: &str = "the output from here on is withheld: the secrets of this run can no longer be opened, so they could \
+                        not be hidden. Add the former key to ENCRYPTION_KEY and restart the server before the run has ended";
+
 /// The writing end of a run's log together with what is learned from what passes through.
 pub struct Tap {
     /// The log.
     pub writer: LogWriter,
     clock: SharedClock,
     exception: ExceptionWatch,
+    veil: Veil,
+    /// One for each stream, when secrets are hidden.
+    maskers: Option<[Masker; 2]>,
+    masked: Masked,
+    /// Whether it was said that output is withheld.
+    told: bool,
     /// Whether the last write failed, so that a full disk is reported once and not per line.
     failing: bool,
 }
@@ -36,16 +61,74 @@ pub struct Tap {
 impl Tap {
     /// A tap on `writer`.
     #[must_use]
-    pub fn new(writer: LogWriter, clock: SharedClock) -> Self {
-        Self { writer, clock, exception: ExceptionWatch::default(), failing: false }
+    pub fn new(writer: LogWriter, clock: SharedClock, veil: Veil) -> Self {
+        let maskers = match &veil {
+            Veil::Secrets(mask) => Some([Masker::new(mask.clone()), Masker::new(mask.clone())]),
+            Veil::None | Veil::Everything => None,
+        };
+        let (exception, masked) = (ExceptionWatch::default(), Masked::default());
+        Self { writer, clock, exception, veil, maskers, masked, told: false, failing: false }
+    }
+
+    /// What secrets are hidden by, if there are any.
+    #[must_use]
+    pub fn mask(&self) -> Option<&Arc<Mask>> {
+        match &self.veil {
+            Veil::Secrets(mask) => Some(mask),
+            Veil::None | Veil::Everything => None,
+        }
     }
 
     /// Takes a piece of output. Never fails: what cannot be stored is counted by the writer and marked in the log later.
     pub async fn take(&mut self, source: Source, at: DateTime<Utc>, bytes: &[u8]) {
-        if source == Source::Stderr {
-            self.exception.feed(bytes);
+        if matches!(self.veil, Veil::Everything) {
+            if !std::mem::replace(&mut self.told, true) {
+                self.mark(WITHHELD).await;
+            }
+            return;
         }
-        let result = self.writer.append(journal_source(source), at, bytes).await;
+        let Some(maskers) = &mut self.maskers else {
+            if source == Source::Stderr {
+                self.exception.feed(bytes);
+            }
+            let result = self.writer.append(journal_source(source), at, bytes).await;
+            return self.note(result);
+        };
+        self.masked.clear();
+        maskers[source as usize].push(bytes, &mut self.masked);
+        self.store_masked(source, at).await;
+    }
+
+    /// The output has ended: what was held because it might have become a secret is decided.
+    pub async fn end_of_output(&mut self) {
+        let at = self.clock.now().to_utc();
+        for source in [Source::Stdout, Source::Stderr] {
+            let Some(maskers) = &mut self.maskers else { return };
+            self.masked.clear();
+            maskers[source as usize].finish(&mut self.masked);
+            self.store_masked(source, at).await;
+        }
+    }
+
+    /// Says what the log holds, for going on from there. What is held has not been stored, so it comes again.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn stored(&mut self) -> Result<StoredLog, JournalError> {
+        for masker in self.maskers.iter_mut().flatten() {
+            masker.forget();
+        }
+        self.writer.stored().await
+    }
+
+    async fn store_masked(&mut self, source: Source, at: DateTime<Utc>) {
+        if self.masked.text.is_empty() {
+            return;
+        }
+        if source == Source::Stderr {
+            self.exception.feed(&self.masked.text);
+        }
+        let result = self.writer.append_masked(journal_source(source), at, &self.masked).await;
         self.note(result);
     }
 

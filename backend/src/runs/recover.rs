@@ -126,6 +126,7 @@ impl Runs {
             }
         }
         recovery.folders = self.sweep_workspaces(&known).await?;
+        rooms.store.sweep_run_masks().await?;
         failure.map_or(Ok(recovery), Err)
     }
 
@@ -294,10 +295,18 @@ impl Driver {
     /// Follows a found container to its end, with its log if that can be opened.
     async fn follow_found(&self, container: ContainerId, started_at: Option<Millis>, warm: bool) {
         let rooms = &self.runs.inner.rooms;
+        let run = self.live.run;
+        let veil = match self.runs.veil_of(&self.row.spec.id).await {
+            Ok(veil) => veil,
+            // Nothing may be shown before it is known what must not be; the next pass tries again.
+            Err(error) => {
+                return tracing::error!(%run, %error, "the secrets of run {run} cannot be looked up: {error}");
+            }
+        };
         let since = started_at.or(self.row.started_at).unwrap_or_else(|| rooms.clock.now());
         match self.open_log_meanwhile(&container, since).await {
             Opened::Log(writer) => {
-                let tap = Tap::new(*writer, rooms.clock.clone());
+                let tap = Tap::new(*writer, rooms.clock.clone(), veil);
                 self.follow_to_the_end(Begun { container, output: None, tap, started_at, warm }).await;
             }
             Opened::Never(Watch::Exited(exit)) => {

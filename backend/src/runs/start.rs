@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use fastflow_shared::ErrorType;
 
 use super::drive::{Driver, FIRST_PAUSE, NotStarted, Patience, docker};
-use super::pump::Tap;
+use super::pump::{Tap, Veil};
 use super::warm::Taken;
 use super::workspace::{APP, HOME, TMP, Workspace};
 use super::{Runs, Step};
@@ -71,10 +71,15 @@ impl Driver {
     }
 
     /// Makes the container and lets the script begin.
-    pub(super) async fn start_container(&self, spec: &ContainerSpec, job: &Job) -> Result<Begun, NotStarted> {
+    pub(super) async fn start_container(
+        &self,
+        spec: &ContainerSpec,
+        job: &Job,
+        veil: Veil,
+    ) -> Result<Begun, NotStarted> {
         let Runs { inner } = &self.runs;
         let (rooms, steps) = (&inner.rooms, &inner.options.steps);
-        let tap = self.open_log().await?;
+        let tap = self.open_log(veil).await?;
         let run_id = &self.row.spec.id;
         // A container that Docker's absence has spoilt: its script has not begun, so it makes room for another.
         let mut spoilt = None;
@@ -194,13 +199,13 @@ impl Driver {
         Ok(true)
     }
 
-    async fn open_log(&self) -> Result<Tap, NotStarted> {
+    async fn open_log(&self, veil: Veil) -> Result<Tap, NotStarted> {
         let rooms = &self.runs.inner.rooms;
         let writer = super::finish::open_log(&rooms.journal, self.live.run).await;
         let writer = writer.map_err(|error| {
             NotStarted::failed(ErrorType::Docker, format!("The log file could not be opened: {error}."))
         })?;
-        Ok(Tap::new(writer, rooms.clock.clone()))
+        Ok(Tap::new(writer, rooms.clock.clone(), veil))
     }
 }
 

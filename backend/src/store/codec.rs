@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::outcome::StopReason;
 use crate::domain::pipeline::RetryStrategy;
+use crate::domain::schedules::Overrides;
 
 /// The text of anything that has no way to fail: maps and lists of texts and numbers.
 pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> String {
@@ -73,6 +74,63 @@ impl From<StoredStrategy> for RetryStrategy {
                 Self::ExponentialBackoff { initial_delay, max_delay, multiplier }
             }
             StoredStrategy::CustomSchedule { delays } => Self::CustomSchedule { delays },
+        }
+    }
+}
+
+/// [`Overrides`] as they are stored: the same words as in `pipeline.json`.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct StoredOverrides {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu_hard_limit: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mem_hard_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu_soft_limit: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mem_soft_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_attempts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_strategy: Option<StoredStrategy>,
+}
+
+impl From<&Overrides> for StoredOverrides {
+    fn from(overrides: &Overrides) -> Self {
+        let Overrides {
+            cpu_hard_limit,
+            mem_hard_limit,
+            cpu_soft_limit,
+            mem_soft_limit,
+            timeout,
+            retry_attempts,
+            retry_strategy,
+        } = overrides;
+        Self {
+            cpu_hard_limit: *cpu_hard_limit,
+            mem_hard_limit: *mem_hard_limit,
+            cpu_soft_limit: *cpu_soft_limit,
+            mem_soft_limit: *mem_soft_limit,
+            timeout: *timeout,
+            retry_attempts: *retry_attempts,
+            retry_strategy: retry_strategy.as_ref().map(StoredStrategy::from),
+        }
+    }
+}
+
+impl From<StoredOverrides> for Overrides {
+    fn from(stored: StoredOverrides) -> Self {
+        Self {
+            cpu_hard_limit: stored.cpu_hard_limit,
+            mem_hard_limit: stored.mem_hard_limit,
+            cpu_soft_limit: stored.cpu_soft_limit,
+            mem_soft_limit: stored.mem_soft_limit,
+            timeout: stored.timeout,
+            retry_attempts: stored.retry_attempts,
+            retry_strategy: stored.retry_strategy.map(Into::into),
         }
     }
 }

@@ -9,9 +9,11 @@
 //!   happened; all writes can therefore be repeated safely, or refuse the second time.
 //! * **SQL is static text**; values are only ever bound.
 
+mod audit;
 mod codec;
 mod environments;
 mod error;
+mod firings;
 mod jobs;
 mod options;
 mod pipelines;
@@ -20,8 +22,10 @@ mod row;
 mod run_list;
 mod run_row;
 mod runs;
+mod sealed;
 mod sessions;
 mod sync;
+mod tokens;
 mod tx;
 mod upkeep;
 mod users;
@@ -38,9 +42,11 @@ use sqlx::migrate::Migrator;
 use sqlx::{AnyConnection, AnyPool, Executor};
 use tokio::sync::Semaphore;
 
+pub use audit::{AuditCursor, AuditFilter, AuditRow, AuditRows};
 pub use environments::EnvironmentRow;
 pub use error::StoreError;
-pub use jobs::{Claim, FiringRow, JobRow, NewJob, REPOSITORY};
+pub use firings::{Claim, FiringRow, FiringState, REPLACED, Take};
+pub use jobs::{JobRow, NewJob, REPOSITORY};
 pub use options::Options;
 use options::Target;
 pub use pipelines::{PipelineRow, SeenPipeline};
@@ -48,9 +54,11 @@ pub use record::{Facts, Recorded, Report};
 pub use run_list::{ActiveCount, RunCursor, RunFilter, RunOrder, RunRows};
 pub use run_row::{Code, Limits, Measured, NewRun, RunRow};
 pub use runs::{StopAnswer, UsedEnvironment};
+pub use sealed::{SealedColumn, SealedRow};
 pub use sessions::{SessionKind, SessionRow};
+pub use tokens::TokenRow;
 pub use upkeep::OldRun;
-pub use users::UserRow;
+pub use users::{UserChanged, UserRow};
 pub use vault::VaultRow;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
@@ -143,9 +151,12 @@ async fn set_up(connection: &mut AnyConnection, setup: Arc<[String]>) -> Result<
 async fn migrate(target: &Target, options: &Options, setup: Arc<[String]>) -> Result<(), StoreError> {
     let setup = if matches!(target, Target::Sqlite { .. }) { setup } else { Arc::new([]) };
     let pool = connect(target, options, 1, setup).await?;
-    let outcome = MIGRATIONS.run(&pool).await;
+    let mut outcome = MIGRATIONS.run(&pool).await.map_err(StoreError::from);
+    if outcome.is_ok() {
+        outcome = audit::guard(&pool, matches!(target, Target::Sqlite { .. })).await;
+    }
     pool.close().await;
-    Ok(outcome?)
+    outcome
 }
 
 async fn connect(target: &Target, options: &Options, most: u32, setup: Arc<[String]>) -> Result<AnyPool, StoreError> {

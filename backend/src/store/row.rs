@@ -1,6 +1,6 @@
 //! Reads a row's columns; whatever cannot be read is told with table, key and column.
 
-use fastflow_shared::{ErrorType, Role, RunStatus, SyncResult, Trigger};
+use fastflow_shared::{AuditResult, ErrorType, Role, RunStatus, SyncResult, Trigger};
 use serde::de::DeserializeOwned;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Decode, Row, Type};
@@ -109,4 +109,4 @@ macro_rules! named {
     })* };
 }
 
-named!(RunStatus, ErrorType, Trigger, Role, SyncResult);
+named!(RunStatus, ErrorType, Trigger, Role, SyncResult, AuditResult);

@@ -23,17 +23,42 @@ pub(crate) async fn on_both_with(change: impl Fn(Options) -> Options, test: impl
     let options = change(Options::sqlite(folder.path().join("new folder/test.db")));
     on_one(&options, &test).await;
 
+    let postgres = postgres().await;
+    let options = Options { url: postgres.options.url.clone(), ..change(Options::sqlite("")) };
+    let outcome = AssertUnwindSafe(on_one(&options, &test)).catch_unwind().await;
+    postgres.drop().await;
+    if let Err(panic) = outcome {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// A schema of its own on PostgreSQL, for tests that open it several times.
+pub(crate) struct Postgres {
+    url: String,
+    schema: String,
+    options: Options,
+}
+
+/// An empty PostgreSQL; call [`Postgres::drop`] at the end.
+pub(crate) async fn postgres() -> Postgres {
     let url = std::env::var(POSTGRES)
         .unwrap_or_else(|_| panic!("{POSTGRES} is not set: run the tests by `make test`, which starts a PostgreSQL"));
     let schema = format!("test_{}", Uuid::now_v7().simple());
     on_server(&url, format!("CREATE SCHEMA {schema}")).await;
     let separator = if url.contains('?') { '&' } else { '?' };
-    let mut options = change(Options::sqlite(""));
+    let mut options = Options::sqlite("");
     options.url = Some(format!("{url}{separator}options=-csearch_path%3D{schema}"));
-    let outcome = AssertUnwindSafe(on_one(&options, &test)).catch_unwind().await;
-    on_server(&url, format!("DROP SCHEMA {schema} CASCADE")).await;
-    if let Err(panic) = outcome {
-        std::panic::resume_unwind(panic);
+    Postgres { url, schema, options }
+}
+
+impl Postgres {
+    /// One more server's way to it.
+    pub(crate) async fn open(&self) -> Store {
+        Store::open(&self.options).await.expect("the database opens")
+    }
+
+    pub(crate) async fn drop(self) {
+        on_server(&self.url, format!("DROP SCHEMA {} CASCADE", self.schema)).await;
     }
 }
 
@@ -72,6 +97,18 @@ pub(crate) fn still() -> Still {
         let _ = wait.recv();
     });
     Still { _over: Some(over) }
+}
+
+tokio::task_local! {
+    /// Where a server of a test crashes within a claim: from there on it does nothing any more.
+    pub(crate) static CRASH_AT: &'static str;
+}
+
+/// Hangs for ever where the test wants the server to crash; the test drops the task then.
+pub(super) async fn crash_point(name: &'static str) {
+    if CRASH_AT.try_with(|point| *point == name) == Ok(true) {
+        std::future::pending::<()>().await;
+    }
 }
 
 async fn on_one(options: &Options, test: &impl AsyncFn(Store)) {

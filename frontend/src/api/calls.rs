@@ -1,13 +1,16 @@
 //! The calls, one function each.
 
+use chrono::{DateTime, Utc};
 use fastflow_shared::{
-    Chore, Job, LogHits, LogPage, Login, LoginAnswer, MetricsBatch, NewVaultEntry, Overview, Pipeline, PipelineStats,
-    PipelineSwitch, Readiness, Run, RunDay, RunHealth, RunPage, StartRun, SyncStatus, User, VaultChange, VaultEntry,
-    routes,
+    ApiToken, ApiTokenCreated, AuditPage, Chore, FiringPage, Job, JobDraft, JobSwitch, LogHits, LogPage, Login,
+    LoginAnswer, MetricsBatch, NewApiToken, NewUser, NewVaultEntry, Outlook, Overview, PasswordChange, PasswordReset,
+    Pipeline, PipelineStats, PipelineSwitch, Preview, Readiness, RevealedSecret, Run, RunDay, RunHealth, RunPage,
+    SessionInfo, StartRun, SyncStatus, TriggerDraft, User, UserAccount, UserChange, UserWithPassword, VaultChange,
+    VaultEntry, routes,
 };
 use gloo_net::http::Method;
 
-use super::client::{Answer, Ask, dismiss, get, get_even, order, write};
+use super::client::{Answer, Ask, deliver, dismiss, get, get_even, order, write};
 use crate::logic::query::{RunFilter, url};
 
 /// Rows of one page of runs.
@@ -151,6 +154,11 @@ pub fn change_entry(key: String, change: VaultChange) -> Ask<VaultEntry> {
     write(Method::PUT, &routes::secret(&key), &change)
 }
 
+/// The value of one secret.
+pub async fn reveal_entry(key: String) -> Answer<RevealedSecret> {
+    order(Method::POST, &routes::secret_reveal(&key)).await
+}
+
 /// Deletes a secret or a parameter.
 pub async fn delete_entry(key: String) -> Answer<()> {
     dismiss(Method::DELETE, &routes::secret(&key)).await
@@ -161,6 +169,50 @@ pub fn jobs() -> Ask<Vec<Job>> {
     get(routes::JOBS)
 }
 
+/// Pauses a schedule, or lets it go on.
+pub fn switch_job(id: String, enabled: bool) -> Ask<Job> {
+    write(Method::PATCH, &routes::job(&id), &JobSwitch { enabled })
+}
+
+/// Makes a schedule, or changes one.
+pub fn save_job(id: Option<String>, draft: JobDraft) -> Ask<Job> {
+    match id {
+        None => write(Method::POST, routes::JOBS, &draft),
+        Some(id) => write(Method::PUT, &routes::job(&id), &draft),
+    }
+}
+
+/// Deletes a schedule.
+pub async fn delete_job(id: String) -> Answer<()> {
+    dismiss(Method::DELETE, &routes::job(&id)).await
+}
+
+/// Starts a schedule's run now.
+pub fn run_job(id: String) -> Ask<Run> {
+    order(Method::POST, &routes::job_run(&id))
+}
+
+/// What became of a schedule's due times.
+pub fn job_firings(id: String) -> Ask<FiringPage> {
+    get(&routes::job_firings(&id))
+}
+
+/// What a trigger means.
+pub fn explain(trigger: TriggerDraft) -> Ask<Outlook> {
+    write(Method::POST, routes::EXPLAIN, &trigger)
+}
+
+/// What fired and what would fire.
+pub fn preview(from: DateTime<Utc>, to: DateTime<Utc>) -> Ask<Preview> {
+    let text = |at: DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    get(&url(routes::PREVIEW, &[("from", text(from)), ("to", text(to))]))
+}
+
+/// Names of time zones.
+pub fn zones() -> Ask<Vec<String>> {
+    get(routes::ZONES)
+}
+
 /// Periodic chores.
 pub fn chores() -> Ask<Vec<Chore>> {
     get(routes::CHORES)
@@ -169,4 +221,82 @@ pub fn chores() -> Ask<Vec<Chore>> {
 /// Whether the server can work; its 503 is an answer as well.
 pub fn readiness() -> Ask<Readiness> {
     get_even(routes::READY, 503)
+}
+
+/// Changes one's own password.
+pub async fn change_password(change: PasswordChange) -> Answer<()> {
+    deliver(Method::POST, routes::PASSWORD, &change).await
+}
+
+/// One's own sessions.
+pub fn sessions() -> Ask<Vec<SessionInfo>> {
+    get(routes::SESSIONS)
+}
+
+/// Ends one of them.
+pub async fn end_session(id: String) -> Answer<()> {
+    dismiss(Method::DELETE, &routes::session(&id)).await
+}
+
+/// Ends all of them but this one.
+pub async fn end_other_sessions() -> Answer<()> {
+    dismiss(Method::DELETE, routes::SESSIONS).await
+}
+
+/// One's own API tokens.
+pub fn tokens() -> Ask<Vec<ApiToken>> {
+    get(routes::TOKENS)
+}
+
+/// Makes an API token.
+pub fn add_token(new: NewApiToken) -> Ask<ApiTokenCreated> {
+    write(Method::POST, routes::TOKENS, &new)
+}
+
+/// Deletes an API token.
+pub async fn delete_token(id: String) -> Answer<()> {
+    dismiss(Method::DELETE, &routes::token(&id)).await
+}
+
+/// All users.
+pub fn users() -> Ask<Vec<UserAccount>> {
+    get(routes::USERS)
+}
+
+/// Creates a user.
+pub fn add_user(new: NewUser) -> Ask<UserWithPassword> {
+    write(Method::POST, routes::USERS, &new)
+}
+
+/// Changes role or lock of a user.
+pub async fn change_user(id: String, change: UserChange) -> Answer<()> {
+    deliver(Method::PATCH, &routes::user(&id), &change).await
+}
+
+/// Deletes a user.
+pub async fn delete_user(id: String) -> Answer<()> {
+    dismiss(Method::DELETE, &routes::user(&id)).await
+}
+
+/// Gives a user a password that is made up.
+pub fn reset_password(id: String) -> Ask<UserWithPassword> {
+    write(Method::POST, &routes::user_password(&id), &PasswordReset::default())
+}
+
+/// A page of the audit log.
+pub fn audit(pairs: Vec<(&'static str, String)>, cursor: String) -> Ask<AuditPage> {
+    let mut pairs = audit_times(pairs);
+    pairs.push(("cursor", cursor));
+    get(&url(routes::AUDIT, &pairs))
+}
+
+/// Days as they are chosen, as times for the server: a whole day of this browser's, its end included.
+#[must_use]
+pub fn audit_times(mut pairs: Vec<(&'static str, String)>) -> Vec<(&'static str, String)> {
+    for (key, value) in pairs.iter_mut().filter(|(key, value)| ["from", "to"].contains(key) && !value.is_empty()) {
+        let begin = js_sys::Date::new(&format!("{value}T00:00:00").into());
+        begin.set_date(begin.get_date() + u32::from(*key == "to"));
+        *value = begin.to_iso_string().into();
+    }
+    pairs
 }

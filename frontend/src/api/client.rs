@@ -67,6 +67,11 @@ pub fn order<T>(method: Method, url: &str) -> Ask<T> {
     Ask(sent(ours(method, url).build(), None), PhantomData)
 }
 
+/// A write with a body whose answer does not matter.
+pub async fn deliver<B: Serialize>(method: Method, url: &str, body: &B) -> Answer<()> {
+    answered(ours(method, url).json(body), None).await.map(drop)
+}
+
 /// A write without a body whose answer does not matter.
 pub async fn dismiss(method: Method, url: &str) -> Answer<()> {
     answered(ours(method, url).build(), None).await.map(drop)

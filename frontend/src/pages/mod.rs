@@ -1,8 +1,12 @@
 //! The pages, and the frame around them.
 
+mod account;
+mod audit;
 mod dash_now;
 mod dash_past;
 mod dashboard;
+mod job_calendar;
+mod job_form;
 mod jobs;
 mod login;
 mod lost;
@@ -21,9 +25,12 @@ mod runs;
 mod shell;
 mod start;
 mod system;
+mod users;
 mod vault;
 mod vault_form;
 
+pub use account::Account;
+pub use audit::Audit;
 pub use dashboard::Dashboard;
 pub use jobs::Jobs;
 pub use login::LoginPage;
@@ -34,4 +41,5 @@ pub use run_log::RunLogPage;
 pub use runs::Runs;
 pub use shell::Shell;
 pub use system::System;
+pub use users::Users;
 pub use vault::VaultPage;

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use fastflow_shared::Role;
 use gloo_timers::callback::Timeout;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
@@ -11,6 +12,7 @@ use crate::api;
 use crate::browser;
 use crate::hooks::{use_action, use_load};
 use crate::logic::fuzzy::score;
+use crate::providers::session::use_session;
 use crate::providers::settings::{Settings, use_settings};
 use crate::providers::toasts::use_toaster;
 use crate::route::Route;
@@ -147,16 +149,13 @@ fn Palette(props: &PaletteProps) -> Html {
             navigator.as_ref().inspect(|navigator| navigator.push(&route));
         })
     };
-    let pages = [
-        (t.nav.dashboard, Icon::Dashboard, Route::Dashboard),
-        (t.nav.runs, Icon::List, Route::Runs),
-        (t.nav.schedules, Icon::Clock, Route::Jobs),
-        (t.nav.vault, Icon::Key, Route::Vault),
-        (t.nav.system, Icon::Server, Route::System),
-    ];
-    let mut commands: Vec<Command> = pages
+    let role = use_session().user().map_or(Role::Viewer, |user| user.role);
+    let own = (t.people.account, Icon::User, Route::Account, Role::Viewer);
+    let mut commands: Vec<Command> = super::shell::pages(t)
         .into_iter()
-        .map(|(title, icon, to)| Command { group: t.palette.pages, title: title.to_owned(), icon, act: go(to) })
+        .chain([own])
+        .filter(|(.., needs)| role >= *needs)
+        .map(|(title, icon, to, _)| Command { group: t.palette.pages, title: title.to_owned(), icon, act: go(to) })
         .collect();
     for pipeline in pipelines.load.data().into_iter().flat_map(|list| list.iter()) {
         let (name, run) = (pipeline.name.clone(), start.go.clone());
@@ -166,7 +165,7 @@ fn Palette(props: &PaletteProps) -> Html {
             icon: Icon::Package,
             act: go(Route::Pipeline { name: name.clone() }),
         });
-        if pipeline.enabled && pipeline.valid {
+        if pipeline.enabled && pipeline.valid && role >= Role::Operator {
             let title = format!("{} {name}", t.palette.run_pipeline);
             let act = Callback::from(move |()| run.emit(name.clone()));
             commands.push(Command { group: t.palette.actions, title, icon: Icon::Play, act });
@@ -176,13 +175,14 @@ fn Palette(props: &PaletteProps) -> Html {
     let other = if settings.now.language == Language::English { Language::German } else { Language::English };
     let language = Settings { language: other, ..settings.now };
     let (set_theme, set_language) = (settings.set.clone(), settings.set);
-    let actions: [(&str, Icon, Callback<()>); 4] = [
-        (t.palette.sync_now, Icon::Refresh, sync.go.clone()),
+    let sync = (t.palette.sync_now, Icon::Refresh, sync.go.clone());
+    let actions: [(&str, Icon, Callback<()>); 3] = [
         (t.palette.toggle_theme, Icon::Moon, Callback::from(move |()| set_theme.emit(theme))),
         (t.palette.toggle_language, Icon::Book, Callback::from(move |()| set_language.emit(language))),
         (t.palette.show_help, Icon::Keyboard, props.onhelp.clone()),
     ];
-    commands.extend(actions.into_iter().map(|(title, icon, act)| Command {
+    let sync = (role >= Role::Operator).then_some(sync);
+    commands.extend(sync.into_iter().chain(actions).map(|(title, icon, act)| Command {
         group: t.palette.actions,
         title: title.to_owned(),
         icon,

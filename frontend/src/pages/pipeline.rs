@@ -72,11 +72,13 @@ fn Body(props: &BodyProps) -> Html {
         navigator.as_ref().inspect(|navigator| navigator.push(&Route::Run { id: run.id }));
     });
     let start = use_action(|name| api::start_run(name, fastflow_shared::StartRun::default()), started);
-    let run = start.go.reform(move |()| name.clone());
     let with = {
-        let data = StartForm { name: pipeline.name.clone(), defaults: pipeline.default_env.clone() };
+        let data = StartForm::from(&**pipeline);
         Callback::from(move |()| form.emit(data.clone()))
     };
+    // What must be given is asked for.
+    let asks = pipeline.parameters.iter().any(|parameter| parameter.required);
+    let run = if asks { with.clone() } else { start.go.reform(move |()| name.clone()) };
     let startable = pipeline.enabled && pipeline.valid;
     let tabs =
         [("", t.pipeline.overview, true), ("runs", t.pipeline.runs, true), ("settings", t.pipeline.settings, true)];

@@ -59,11 +59,13 @@ pub fn PipelineRow(props: &PipelineRowProps) -> Html {
     let start = use_start();
     let form = use_start_form();
     let name = pipeline.name.clone();
-    let run = start.go.reform(move |()| name.clone());
     let with = {
-        let form_data = StartForm { name: pipeline.name.clone(), defaults: pipeline.default_env.clone() };
+        let form_data = StartForm::from(&**pipeline);
         Callback::from(move |()| form.emit(form_data.clone()))
     };
+    // What must be given is asked for.
+    let asks = pipeline.parameters.iter().any(|parameter| parameter.required);
+    let run = if asks { with.clone() } else { start.go.reform(move |()| name.clone()) };
     let startable = pipeline.enabled && pipeline.valid;
     let to = Route::Pipeline { name: pipeline.name.clone() };
     let limits = limits(t, pipeline.cpu_hard_limit, pipeline.mem_hard_limit, pipeline.timeout);

@@ -28,6 +28,7 @@ pub struct RunSideProps {
 fn source(t: &Texts, source: &str) -> (&'static str, Tone) {
     match source {
         "secret" => (t.run.source_secret, Tone::Warn),
+        "encrypted_env" => ("encrypted_env", Tone::Warn),
         "parameter" => (t.run.source_parameter, Tone::Motion),
         "start" => (t.run.source_start, Tone::Good),
         _ => (t.run.source_default, Tone::Quiet),
@@ -123,7 +124,7 @@ pub fn RunSide(props: &RunSideProps) -> Html {
                     <ul class="names">
                         {for run.env_names.iter().map(|name| {
                             let (text, tone) = source(t, &name.source);
-                            html! { <li><code>{&name.name}</code>{tag(text, tone)}</li> }
+                            html! { <li><code title={name.value.clone()}>{&name.name}{name.value.as_ref().map(|value| format!("={value}"))}</code>{tag(text, tone)}</li> }
                         })}
                     </ul>
                 </section>

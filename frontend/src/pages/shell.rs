@@ -1,5 +1,6 @@
 //! The frame: navigation at the side (below on a phone), the state of the connection, the account, and what opens over a page.
 
+use fastflow_shared::Role;
 use wasm_bindgen_futures::spawn_local;
 use yew::prelude::*;
 
@@ -17,14 +18,16 @@ use crate::ui::menu::{Menu, MenuButton};
 use super::palette::{Overlay, Overlays};
 use super::start::StartDialog;
 
-/// Pages of the navigation.
-fn pages(t: &'static Texts) -> [(&'static str, Icon, Route); 5] {
+/// Pages of the navigation, with the role that sees something there.
+pub fn pages(t: &'static Texts) -> [(&'static str, Icon, Route, Role); 7] {
     [
-        (t.nav.dashboard, Icon::Dashboard, Route::Dashboard),
-        (t.nav.runs, Icon::List, Route::Runs),
-        (t.nav.schedules, Icon::Clock, Route::Jobs),
-        (t.nav.vault_short, Icon::Key, Route::Vault),
-        (t.nav.system, Icon::Server, Route::System),
+        (t.nav.dashboard, Icon::Dashboard, Route::Dashboard, Role::Viewer),
+        (t.nav.runs, Icon::List, Route::Runs, Role::Viewer),
+        (t.nav.schedules, Icon::Clock, Route::Jobs, Role::Viewer),
+        (t.nav.vault_short, Icon::Key, Route::Vault, Role::Operator),
+        (t.nav.system, Icon::Server, Route::System, Role::Viewer),
+        (t.people.users, Icon::User, Route::Users, Role::Admin),
+        (t.people.audit, Icon::Book, Route::Audit, Role::Admin),
     ]
 }
 
@@ -41,6 +44,7 @@ fn belongs(page: &Route, here: &Route) -> bool {
 pub fn Shell(props: &ProviderProps) -> Html {
     let t = use_text();
     let here = use_route();
+    let role = use_session().user().map_or(Role::Viewer, |user| user.role);
     let form = use_state(|| None::<StartForm>);
     let overlay = use_state_eq(|| None::<Overlay>);
     let setter = form.setter();
@@ -53,14 +57,15 @@ pub fn Shell(props: &ProviderProps) -> Html {
     html! {
         <ContextProvider<Starter> context={Starter(open)}>
             <a class="skip" href="#main">{t.nav.skip}</a>
-            <div class="shell">
+            // The style sheet hides what the role may not do; the server refuses it in any case.
+            <div class="shell" data-role={role.as_str()}>
                 <header class="side">
                     <Link to={Route::Dashboard} classes="side-mark">{mark(true)}</Link>
                     <button type="button" class="side-search" onclick={search} aria-label={t.nav.search} data-testid="open-palette">
                         {glyph(Icon::Search)}<span>{t.nav.search}</span><kbd>{"Ctrl K"}</kbd>
                     </button>
                     <nav class="side-nav" aria-label={t.nav.main}>
-                        {for pages(t).into_iter().map(|(text, icon, to)| {
+                        {for pages(t).into_iter().filter(|(.., needs)| role >= *needs).map(|(text, icon, to, _)| {
                             let now = belongs(&to, &here);
                             html! {
                                 <Link {to} classes={classes!("side-link", now.then_some("is-here"))}>
@@ -129,6 +134,7 @@ fn Account(props: &AccountProps) -> Html {
             <p class="menu-note">{t.nav.signed_in_as}{" "}<strong>{name}</strong>{" · "}{role}</p>
             <Preferences />
             <hr />
+            <Link to={Route::Account} classes="menu-item">{glyph(Icon::User)}<span>{t.people.account}</span></Link>
             <MenuButton text={t.nav.help} icon={Icon::Keyboard} onclick={props.onhelp.clone()} />
             <a class="menu-item" href="/docs" target="_blank" rel="noopener">{glyph(Icon::Book)}<span>{t.nav.api_docs}</span></a>
             <MenuButton text={t.nav.sign_out} icon={Icon::SignOut} testid="sign-out" onclick={sign_out} />

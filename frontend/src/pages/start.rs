@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fastflow_shared::{Run, StartRun};
+use fastflow_shared::{ParameterKind, PipelineParameter, Run, StartRun};
 use yew::prelude::*;
 
 use crate::api;
@@ -14,7 +14,7 @@ use crate::router::use_navigator;
 use crate::text::use_text;
 use crate::ui::button::{Button, Look};
 use crate::ui::dialog::Dialog;
-use crate::ui::field::typed;
+use crate::ui::field::{Field, chosen, typed};
 use crate::ui::icon::{Icon, glyph};
 use crate::ui::view::FaultNotice;
 
@@ -61,6 +61,32 @@ fn collect(rows: &[Row]) -> StartRun {
     StartRun { parameters: pick(false), env_vars: pick(true) }
 }
 
+/// What takes the value of a parameter. The browser checks what it can; the server checks all.
+fn control(parameter: &PipelineParameter, value: &str, onvalue: Callback<String>) -> Html {
+    let PipelineParameter { name, kind, required, min, max, .. } = parameter.clone();
+    let options = match kind {
+        ParameterKind::Boolean => vec!["true".to_owned(), "false".to_owned()],
+        _ => parameter.choices.clone(),
+    };
+    if !options.is_empty() {
+        let none = parameter.default.is_none().then(String::new);
+        return html! {
+            <select id={name} class="select" {required} onchange={onvalue.reform(|event: Event| chosen(&event))} data-testid="start-parameter">
+                {for none.into_iter().chain(options).map(|option| html! {
+                    <option value={option.clone()} selected={option == value}>{option}</option>
+                })}
+            </select>
+        };
+    }
+    let kind = if matches!(kind, ParameterKind::Integer | ParameterKind::Number) { "number" } else { "text" };
+    let limit = |limit: Option<f64>| limit.map(|limit| limit.to_string());
+    html! {
+        <input id={name} class="input mono" type={kind} step={(parameter.kind == ParameterKind::Number).then_some("any")} {required}
+            min={limit(min)} max={limit(max)} value={value.to_owned()} autocomplete="off" spellcheck="false"
+            oninput={onvalue.reform(|event: InputEvent| typed(&event))} data-testid="start-parameter" />
+    }
+}
+
 /// Props of [`StartDialog`].
 #[derive(Properties, PartialEq)]
 pub struct StartDialogProps {
@@ -75,9 +101,19 @@ pub struct StartDialogProps {
 pub fn StartDialog(props: &StartDialogProps) -> Html {
     let t = use_text();
     let navigator = use_navigator();
-    let defaults = props.form.defaults.clone();
+    let defined = !props.form.parameters.is_empty();
+    let defaults = if defined {
+        let default =
+            |parameter: &PipelineParameter| (parameter.name.clone(), parameter.default.clone().unwrap_or_default());
+        props.form.parameters.iter().map(default).collect()
+    } else {
+        props.form.defaults.clone()
+    };
+    let order = props.form.parameters.clone();
+    let begin = defaults.clone();
     let rows = use_state(move || {
-        let mut rows: Vec<Row> = defaults.into_iter().map(|(key, value)| Row { key, value, secret: false }).collect();
+        let mut rows: Vec<Row> = begin.into_iter().map(|(key, value)| Row { key, value, secret: false }).collect();
+        rows.sort_by_key(|row| order.iter().position(|parameter| parameter.name == row.key));
         if rows.is_empty() {
             rows.push(Row::default());
         }
@@ -93,8 +129,7 @@ pub fn StartDialog(props: &StartDialogProps) -> Html {
     );
     let broken = (0..rows.len()).any(|index| wrong(&rows, index) != (false, false));
     let onsubmit = {
-        let (go, name, rows, defaults) =
-            (action.go.clone(), props.form.name.clone(), rows.clone(), props.form.defaults.clone());
+        let (go, name, rows, defaults) = (action.go.clone(), props.form.name.clone(), rows.clone(), defaults);
         Callback::from(move |event: SubmitEvent| {
             event.prevent_default();
             if !broken {
@@ -126,6 +161,25 @@ pub fn StartDialog(props: &StartDialogProps) -> Html {
     html! {
         <Dialog title={(t.start.title)(&props.form.name)} onclose={props.onclose.clone()} testid="start-dialog" class="dialog-wide">
             <form {onsubmit}>
+                if defined {
+                    <div class="stack">
+                        {for props.form.parameters.iter().zip(rows.iter()).enumerate().map(|(index, (parameter, row))| {
+                            let pointer = format!("/parameters/{}", parameter.name);
+                            let wrong = action.fault.as_ref().and_then(|fault| {
+                                fault.errors.iter().find(|error| error.field == pointer).map(|error| AttrValue::from(error.message.clone()))
+                            });
+                            let change = edit.clone();
+                            let onvalue = Callback::from(move |value: String| {
+                                change.emit((index, Callback::from(move |row: Row| Row { value: value.clone(), ..row })));
+                            });
+                            html! {
+                                <Field id={parameter.name.clone()} label={parameter.name.clone()} hint={parameter.description.clone().map(AttrValue::from)} {wrong}>
+                                    {control(parameter, &row.value, onvalue)}
+                                </Field>
+                            }
+                        })}
+                    </div>
+                } else {
                 <p class="dialog-lead">{t.start.lead}</p>
                 <div class="pairs">
                     {for rows.iter().enumerate().map(|(index, row)| {
@@ -168,6 +222,7 @@ pub fn StartDialog(props: &StartDialogProps) -> Html {
                 </div>
                 <Button text={t.start.add_row} icon={Icon::Plus} look={Look::Ghost} small=true onclick={add} />
                 <p class="field-hint pair-hint">{glyph(Icon::Lock)}{t.start.secret_values}{": "}{t.start.secret_hint}</p>
+                }
                 if let Some(fault) = &action.fault {
                     <FaultNotice fault={fault.clone()} />
                 }

@@ -1,13 +1,14 @@
-//! Secrets and parameters. A secret's value goes in and never comes out.
+//! Secrets and parameters. A secret's value goes in and comes out one at a time, for an admin who asks for it.
 
 use std::rc::Rc;
 
-use fastflow_shared::VaultEntry;
+use fastflow_shared::{RevealedSecret, Role, VaultEntry};
 use yew::prelude::*;
 
 use crate::api;
 use crate::hooks::{TabState, use_action, use_load, use_tab};
 use crate::providers::dialogs::use_ask;
+use crate::providers::session::use_session;
 use crate::providers::toasts::use_toaster;
 use crate::text::use_text;
 use crate::ui::button::{Button, Look};
@@ -81,6 +82,10 @@ fn List(props: &ListProps) -> Html {
         change.emit(());
     });
     let delete = use_action(api::delete_entry, done);
+    let revealed = use_state(|| None::<RevealedSecret>);
+    let set = revealed.setter();
+    let reveal = use_action(api::reveal_entry, Callback::from(move |secret| set.set(Some(secret))));
+    let admin = use_session().user().is_some_and(|user| user.role == Role::Admin);
     html! {
         <div class="card card-flush table-scroll">
             <table class="table stacked" data-testid="vault">
@@ -91,6 +96,7 @@ fn List(props: &ListProps) -> Html {
                 <tbody>
                     {for props.list.iter().map(|entry| {
                         let (edit, mine) = (props.onedit.clone(), entry.clone());
+                        let props_ask = ask.clone();
                         let (ask, go, key) = (ask.clone(), delete.go.clone(), entry.key.clone());
                         let ondelete = Callback::from(move |()| {
                             let name = key.clone();
@@ -103,19 +109,40 @@ fn List(props: &ListProps) -> Html {
                                 then: go.reform(move |()| name.clone()),
                             });
                         });
+                        let (ask, go, key) = (props_ask.clone(), reveal.go.clone(), entry.key.clone());
+                        let onreveal = Callback::from(move |()| {
+                            let name = key.clone();
+                            ask.emit(Question {
+                                title: (t.vault.reveal_title)(&key).into(),
+                                lead: t.vault.reveal_lead.into(),
+                                yes: t.vault.reveal.into(),
+                                no: None,
+                                name: None,
+                                then: go.reform(move |()| name.clone()),
+                            });
+                        });
+                        let shown = revealed.as_ref().filter(|secret| secret.key == entry.key).map(|secret| secret.value.clone());
+                        let value = entry.value.clone().or(shown);
                         html! {
                             <tr key={entry.key.clone()} data-testid="vault-entry" data-key={entry.key.clone()}>
-                                <td><code class="key">{&entry.key}</code></td>
+                                <td>
+                                    <code class="key">{&entry.key}</code>
+                                    if !entry.pipelines.is_empty() { <p class="faint small">{entry.pipelines.join(", ")}</p> }
+                                </td>
                                 <td>{if entry.is_secret { t.vault.secret } else { t.vault.parameter }}</td>
                                 <td class="vault-value">
-                                    if entry.is_secret {
-                                        <span class="faint">{glyph(Icon::Lock)}{t.vault.hidden}</span>
+                                    if let Some(value) = value {
+                                        <code title={value.clone()}>{value}</code>
                                     } else {
-                                        <code title={entry.value.clone()}>{entry.value.clone()}</code>
+                                        <span class="faint">{glyph(Icon::Lock)}{t.vault.hidden}</span>
                                     }
+                                    if let Some(warning) = &entry.warning { <p class="field-wrong small">{warning}</p> }
                                 </td>
                                 <td class="faint"><Ago at={entry.updated_at} /></td>
                                 <td class="right row-actions">
+                                    if admin && entry.is_secret {
+                                        <Button text={t.vault.reveal} icon={Icon::Eye} icon_only=true small=true look={Look::Ghost} testid="vault-reveal" onclick={onreveal} />
+                                    }
                                     <Button text={t.vault.edit} icon={Icon::Pencil} icon_only=true small=true look={Look::Ghost} testid="vault-edit"
                                         onclick={Callback::from(move |()| edit.emit(mine.clone()))} />
                                     <Button text={t.vault.delete} icon={Icon::Trash} icon_only=true small=true look={Look::Ghost} testid="vault-delete" onclick={ondelete} />

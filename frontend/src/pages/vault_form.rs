@@ -26,7 +26,9 @@ pub struct VaultFormProps {
 
 async fn save((entry, change): (NewVaultEntry, bool)) -> Result<VaultEntry, crate::logic::fault::Fault> {
     if change {
-        let new = VaultChange { value: entry.value, is_secret: Some(entry.is_secret) };
+        // An empty secret is one that was not typed: the stored one stays.
+        let value = Some(entry.value).filter(|value| !entry.is_secret || !value.is_empty());
+        let new = VaultChange { value, is_secret: Some(entry.is_secret), pipelines: Some(entry.pipelines) };
         return api::change_entry(entry.key, new).await;
     }
     api::add_entry(entry).await
@@ -41,9 +43,10 @@ pub fn VaultForm(props: &VaultFormProps) -> Html {
     let key = use_state_eq(|| old.as_ref().map(|entry| entry.key.clone()).unwrap_or_default());
     let value = use_state_eq(|| old.as_ref().and_then(|entry| entry.value.clone()).unwrap_or_default());
     let secret = use_state_eq(|| old.as_ref().is_none_or(|entry| entry.is_secret));
+    let pipelines = use_state_eq(|| old.as_ref().map(|entry| entry.pipelines.join(", ")).unwrap_or_default());
     let (close, saved) = (props.onclose.clone(), props.onsaved.clone());
     let done = Callback::from(move |entry: VaultEntry| {
-        toaster.good_with(entry.key, t.vault.saved, None);
+        toaster.good_with(entry.key, entry.warning.unwrap_or_else(|| t.vault.saved.to_owned()), None);
         saved.emit(());
         close.emit(());
     });
@@ -51,17 +54,21 @@ pub fn VaultForm(props: &VaultFormProps) -> Html {
     let change = props.entry.is_some();
     let bad = !key.is_empty() && !good_name(&key);
     // An empty value is one as well, but not for a secret: that is a slip.
-    let complete = good_name(&key) && (!value.is_empty() || !*secret);
+    let was_secret = props.entry.as_ref().is_some_and(|entry| entry.is_secret);
+    let complete = good_name(&key) && (!value.is_empty() || was_secret || !*secret);
     let onsubmit = {
         let (go, key, value, is_secret) = (action.go.clone(), (*key).clone(), (*value).clone(), *secret);
+        let names = pipelines.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let pipelines: Vec<String> = names.map(str::to_owned).collect();
         Callback::from(move |event: SubmitEvent| {
             event.prevent_default();
             if complete {
-                go.emit((NewVaultEntry { key: key.clone(), value: value.clone(), is_secret }, change));
+                let (key, value, pipelines) = (key.clone(), value.clone(), pipelines.clone());
+                go.emit((NewVaultEntry { key, value, is_secret, pipelines }, change));
             }
         })
     };
-    let (set_key, set_value) = (key.setter(), value.setter());
+    let (set_key, set_value, set_pipelines) = (key.setter(), value.setter(), pipelines.setter());
     let kind = |on: bool, text: &'static str, hint: &'static str, testid: &'static str| {
         let (set, checked) = (secret.setter(), *secret == on);
         html! {
@@ -72,7 +79,6 @@ pub fn VaultForm(props: &VaultFormProps) -> Html {
         }
     };
     let title = props.entry.as_ref().map_or_else(|| t.vault.new.to_owned(), |entry| (t.vault.edit_title)(&entry.key));
-    let was_secret = props.entry.as_ref().is_some_and(|entry| entry.is_secret);
     let server = action.fault.as_ref().map(|fault| {
         let field = fault.errors.first().map(|error| error.message.clone());
         AttrValue::from(field.unwrap_or_else(|| t.fault_advice(fault)))
@@ -89,6 +95,10 @@ pub fn VaultForm(props: &VaultFormProps) -> Html {
                 <Field id="vault-value" label={t.vault.value} wrong={server} hint={if was_secret { t.vault.replace_hint } else { t.vault.value_hint }}>
                     <textarea id="vault-value" class="input mono" rows="4" value={(*value).clone()} autocomplete="off" spellcheck="false"
                         oninput={move |event: InputEvent| set_value.set(typed(&event))} data-testid="vault-value" />
+                </Field>
+                <Field id="vault-pipelines" label={t.vault.pipelines} hint={t.vault.pipelines_hint}>
+                    <input id="vault-pipelines" class="input" value={(*pipelines).clone()} autocomplete="off" spellcheck="false"
+                        oninput={move |event: InputEvent| set_pipelines.set(typed(&event))} data-testid="vault-pipelines" />
                 </Field>
                 <fieldset class="options">
                     <legend class="sr">{t.vault.kind}</legend>

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use fastflow_shared::{Pipeline, PipelineParameter};
 use yew::prelude::*;
 
 use super::settings::ProviderProps;
@@ -18,6 +19,15 @@ pub struct StartForm {
     pub name: String,
     /// What its `default_env` says, as suggestions.
     pub defaults: BTreeMap<String, String>,
+    /// What it takes; empty when anything goes.
+    pub parameters: Vec<PipelineParameter>,
+}
+
+impl From<&Pipeline> for StartForm {
+    fn from(pipeline: &Pipeline) -> Self {
+        let Pipeline { name, default_env, parameters, .. } = pipeline.clone();
+        Self { name, defaults: default_env, parameters }
+    }
 }
 
 /// Opens the form that starts a pipeline.

@@ -225,6 +225,7 @@ pub const TEXTS: Texts = Texts {
     log: super::de_run::LOG,
     pipeline: super::de_run::PIPELINE,
     vault: super::de_more::VAULT,
+    people: super::de_people::PEOPLE,
     jobs: super::de_more::JOBS,
     system: super::de_more::SYSTEM,
     palette: super::de_more::PALETTE,

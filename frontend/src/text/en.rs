@@ -223,6 +223,7 @@ pub const TEXTS: Texts = Texts {
     log: super::en_run::LOG,
     pipeline: super::en_run::PIPELINE,
     vault: super::en_more::VAULT,
+    people: super::en_people::PEOPLE,
     jobs: super::en_more::JOBS,
     system: super::en_more::SYSTEM,
     palette: super::en_more::PALETTE,

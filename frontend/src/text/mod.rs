@@ -5,9 +5,11 @@
 mod context;
 mod de;
 mod de_more;
+mod de_people;
 mod de_run;
 mod en;
 mod en_more;
+mod en_people;
 mod en_run;
 mod tables;
 mod words;

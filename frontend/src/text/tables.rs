@@ -29,6 +29,7 @@ pub struct Texts {
     pub log: Log,
     pub pipeline: PipelineTexts,
     pub vault: Vault,
+    pub people: People,
     pub jobs: Jobs,
     pub system: System,
     pub palette: Palette,
@@ -112,11 +113,26 @@ tables! {
     /// Secrets and parameters.
     Vault {
         title, lead, empty, empty_hint, key, value, kind, secret, parameter, updated, hidden, new, edit, delete, delete_lead, saved,
-        deleted, key_hint, value_hint, replace_hint, secret_hint, parameter_hint, bad_key;
-        fn delete_title(&str), fn edit_title(&str)
+        deleted, key_hint, value_hint, replace_hint, secret_hint, parameter_hint, bad_key, pipelines, pipelines_hint, reveal,
+        reveal_lead;
+        fn delete_title(&str), fn edit_title(&str), fn reveal_title(&str)
+    }
+    /// Users, one's own account, the audit log.
+    People {
+        users, users_lead, new_user, role, role_hint, enabled, last_login, never, reset, reset_lead, delete_lead, name_hint, once,
+        account, current_password, new_password, password_hint, change_password, password_changed, sessions, client, address,
+        last_used, this_one, end, end_others, tokens, token_name, new_token, ends, days, no_tokens, audit, audit_lead, who,
+        what, when, result, from, to, any_action, any_result, ok, denied, no_entries;
+        fn may_log_in(&str), fn reset_title(&str), fn password_of(&str)
     }
     /// Schedules.
-    Jobs { title, lead, empty, empty_hint, pipeline, when, next, last, source, state, on, off, every, from_repository, from_api }
+    Jobs {
+        title, lead, empty, empty_hint, pipeline, when, next, last, state, from_repository, from_api, new, change, history,
+        delete_title, delete_lead, planned, started, waits, left_out, failed, calendar, calendar_hint, truncated, earlier, later,
+        name, kind, cron, interval, once, zone, cron_hint, interval_hint, once_hint, yours, catch_up, latest, skip, all,
+        latest_hint, skip_hint, all_hint, overlap, allow, queue, cancel, allow_hint, busy_hint, queue_hint, cancel_hint, limit,
+        instances
+    }
     /// The server itself.
     System {
         title, ready, not_ready, chores, chore, every, last, took, result, next, version, docker, slots, queue, never, code, source,

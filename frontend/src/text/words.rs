@@ -1,11 +1,19 @@
 //! Numbers and times the way a language writes them, in the browser's time zone.
 
 use chrono::{DateTime, Local, Utc};
+use fastflow_shared::Sentence;
 
 use super::Texts;
 use crate::logic::{format, time};
 
 impl Texts {
+    /// What the server says in both languages.
+    #[must_use]
+    pub fn say<'s>(&self, sentence: &'s Sentence) -> &'s str {
+        // German writes the day of a date with a dot, and is the only one of the two that does.
+        if self.dotted_day { &sentence.de } else { &sentence.en }
+    }
+
     /// `21 Nov 2026, 18:34:05`.
     #[must_use]
     pub fn exact(&self, at: DateTime<Utc>) -> String {

@@ -21,6 +21,13 @@ pub fn chosen(event: &Event) -> String {
     select.map(|select| select.value()).unwrap_or_default()
 }
 
+/// Text of an input when its change is over.
+#[must_use]
+pub fn entered(event: &Event) -> String {
+    let input = event.target().and_then(|target| target.dyn_into::<HtmlInputElement>().ok());
+    input.map(|input| input.value()).unwrap_or_default()
+}
+
 /// Props of [`Field`].
 #[derive(Properties, PartialEq)]
 pub struct FieldProps {

@@ -44,6 +44,7 @@ pub enum Icon {
     Sun,
     Monitor,
     Trash,
+    User,
     Wrap,
 }
 
@@ -98,6 +99,7 @@ impl Icon {
             }
             Self::Monitor => "M3.5 5h17v11h-17zM9 20h6M12 16v4",
             Self::Trash => "M4.5 7h15M9.5 7V4.500h5V7M6.5 7l1 13h9l1-13M10.5 11v5M13.5 11v5",
+            Self::User => "M12 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM4.5 20.5a7.5 7.5 0 0 1 15 0",
             Self::Wrap => "M4 6h16M4 12h13a3 3 0 0 1 0 6h-4M15 15.5 12.5 18l2.5 2.500M4 18h4",
         }
     }

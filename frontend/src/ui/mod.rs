@@ -14,6 +14,7 @@ pub mod log_tools;
 pub mod log_view;
 pub mod mark;
 pub mod menu;
+pub mod once;
 pub mod strip;
 pub mod switch;
 pub mod time;

@@ -6,9 +6,10 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use fastflow_shared::{StartRun, events, routes};
+use fastflow_shared::{NewVaultEntry, StartRun, events, routes};
 use fastflow_tests::bench::Raw;
 use fastflow_tests::{Client, Options, Server, place};
+use reqwest::Method;
 
 /// Starts per side.
 const STARTS: usize = 21;
@@ -18,6 +19,9 @@ const FLOODS: usize = 3;
 
 /// Lines of the flood.
 const LINES: u32 = 1_000_000;
+
+/// Secrets that are looked for in the masked flood.
+const SECRETS: u32 = 100;
 
 /// Bytes of each of them, the newline included.
 const LINE_BYTES: u32 = 100;
@@ -62,7 +66,7 @@ async fn main() {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..FLOODS {
         theirs.push(raw.flood(&script, &bare).await);
-        let (took, run) = flood(client).await;
+        let (took, run) = flood(client, "flood").await;
         check_flood(&server, &run, &bare).await;
         ours.push(took);
         client.idle().await;
@@ -71,6 +75,9 @@ async fn main() {
     let rate = |took: Duration| format!("{:.0}/s", f64::from(LINES) / took.as_secs_f64());
     row("flood to the end, median", &seconds(ours), &seconds(theirs), ratio(ours, theirs));
     row("flood, lines", &rate(ours), &rate(theirs), ratio(theirs, ours));
+    let masked = masked(&server).await;
+    println!("\n{:<34}{:>14}{:>14}{:>14}", "", format!("{SECRETS} secrets"), "none", "ratio");
+    row("flood, lines, masked", &rate(masked), &rate(ours), ratio(masked, ours));
 
     println!();
     line("server's memory, idle", &idle);
@@ -93,12 +100,41 @@ async fn first_line(client: &Client) -> Duration {
     took
 }
 
+/// The flood of a run that was given secrets, each of forty letters and digits.
+async fn masked(server: &Server) -> Duration {
+    let client = server.client();
+    let script = fs::read_to_string(place::repository().join("examples/pipelines/flood/main.py")).expect("the example");
+    server.pipeline("masked", &script);
+    let mut seed = 88_172_645_463_325_252_u64;
+    for number in 0..SECRETS {
+        let value: String = (0..40)
+            .map(|_| {
+                seed ^= seed << 13;
+                seed ^= seed >> 7;
+                seed ^= seed << 17;
+                char::from(b"abcdefghijklmnopqrstuvwxyz0123456789"[usize::try_from(seed >> 11).unwrap_or(0) % 36])
+            })
+            .collect();
+        let key = format!("SECRET_{number}");
+        let entry = NewVaultEntry { key, value, is_secret: true, pipelines: vec!["masked".to_owned()] };
+        let _ = client.write(Method::POST, routes::SECRETS, &entry).await.expect(201);
+    }
+    let mut times = Vec::new();
+    for _ in 0..FLOODS {
+        let (took, run) = flood(client, "masked").await;
+        assert_eq!(client.log(&run).await.len(), usize::try_from(LINES * LINE_BYTES).expect("fits"));
+        times.push(took);
+        client.idle().await;
+    }
+    median(&mut times)
+}
+
 /// From the request to start until a viewer has learnt of the end. Returns the run as well.
-async fn flood(client: &Client) -> (Duration, String) {
+async fn flood(client: &Client, pipeline: &str) -> (Duration, String) {
     let mut start = StartRun::default();
     start.parameters.insert("LINES".to_owned(), LINES.to_string());
     let begin = Instant::now();
-    let run = client.start_with("flood", &start).await;
+    let run = client.start_with(pipeline, &start).await;
     let mut stream = client.stream(&routes::run_logs_stream(&run.id), None).await;
     while stream.event(Duration::from_secs(60)).await.expect("the stream goes on").name != events::END {}
     (begin.elapsed(), run.id)
@@ -116,7 +152,7 @@ async fn check_flood(server: &Server, run: &str, bare: &std::path::Path) {
 async fn spa(server: &Server) -> (usize, usize) {
     let client = server.anonymous();
     let get = async |path: &str| {
-        let request = client.request(reqwest::Method::GET, path).header("Accept-Encoding", "br, gzip");
+        let request = client.request(Method::GET, path).header("Accept-Encoding", "br, gzip");
         client.send(request).await.expect(200)
     };
     let page = client.get("/").await.expect(200).text();

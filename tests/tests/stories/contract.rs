@@ -148,7 +148,7 @@ async fn values_given_at_start_win_over_the_vault_and_that_over_default_env_with
         "ONLY_DEFAULT": "default", "VAULT_WINS": "default", "START_WINS": "default", "NUMBER": 10
     }}));
     for (key, is_secret) in [("VAULT_WINS", false), ("START_WINS", true), ("SECRET", true)] {
-        let entry = NewVaultEntry { key: key.to_owned(), value: "vault".to_owned(), is_secret };
+        let entry = NewVaultEntry { key: key.to_owned(), value: "vault".to_owned(), is_secret, pipelines: Vec::new() };
         let _ = client.write(Method::POST, routes::SECRETS, &entry).await.expect(201);
     }
     let mut start = StartRun::default();

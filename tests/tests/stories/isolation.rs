@@ -113,8 +113,12 @@ async fn docker_inspect_the_database_and_the_messages_show_no_value_with(warm: u
         "spy",
         "import os, time; print(len(os.environ['VAULT_SECRET']), len(os.environ['GIVEN']), flush=True); time.sleep(3)",
     );
-    let secret =
-        NewVaultEntry { key: "VAULT_SECRET".to_owned(), value: "vault-value-9f2c".to_owned(), is_secret: true };
+    let secret = NewVaultEntry {
+        key: "VAULT_SECRET".to_owned(),
+        value: "vault-value-9f2c".to_owned(),
+        is_secret: true,
+        pipelines: Vec::new(),
+    };
     let _ = client.write(Method::POST, routes::SECRETS, &secret).await.expect(201);
     let mut start = StartRun::default();
     start.env_vars.insert("GIVEN".to_owned(), "given-value-71ab".to_owned());

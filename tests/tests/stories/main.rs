@@ -3,6 +3,7 @@
 
 mod access;
 mod admission;
+mod audit;
 mod browser;
 mod cancel;
 mod contract;
@@ -10,14 +11,19 @@ mod crash_matrix;
 mod database_trouble;
 mod dependencies;
 mod docker_trouble;
+mod door;
 mod environments;
 mod failures;
 mod isolation;
 mod logs;
 mod metrics;
 mod openapi;
+mod people;
 mod recovery;
 mod retries;
+mod roles;
+mod schedules;
+mod secrets;
 mod shutdown;
 mod sync;
 mod viewers;

@@ -28,6 +28,7 @@ impl Journal {
         let of = |bytes: &[u8]| StreamPosition {
             bytes: bytes.len() as u64,
             tail: bytes[bytes.len().saturating_sub(4096)..].to_vec().into(),
+            mask: None,
         };
         Position { stdout: of(&self.stdout), stderr: of(&self.stderr) }
     }

@@ -122,7 +122,7 @@ async fn through_a_restart(signal: &str, live_restore: bool) -> (i64, usize) {
     daemon.await_answer();
 
     let tail = journal.clone().into();
-    let stdout = StreamPosition { bytes: journal.len() as u64, tail };
+    let stdout = StreamPosition { bytes: journal.len() as u64, tail, mask: None };
     let resumed = resume(Arc::clone(&engine), &id, Position { stdout, ..Position::default() }).await.expect("resume");
     assert_eq!(resumed.gaps, []);
     journal.extend(drain(resumed.output).await.0);

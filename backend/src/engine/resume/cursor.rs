@@ -4,6 +4,7 @@
 //! two writers, so that their lines may stand in it slightly out of order. Within a stream, time never goes back. A place
 //! is therefore, per stream, the last time seen and how many bytes carried it.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -12,6 +13,7 @@ use futures_util::StreamExt;
 
 use super::super::{ContainerId, Engine, EngineError, Frame, Result, Source, StoredFrame};
 use super::{Position, STREAMS, StreamPosition};
+use crate::domain::mask::{Masked, Masker, SHOWN};
 
 /// By how much two streams' lines may be out of order.
 const SKEW: chrono::Duration = chrono::Duration::milliseconds(250);
@@ -19,6 +21,10 @@ const SKEW: chrono::Duration = chrono::Duration::milliseconds(250);
 const SURELY_WHOLE: u64 = 19_000_000;
 /// What Docker's log driver adds to each message on disk, at least.
 const OVERHEAD: u64 = 28;
+/// How much of the log is compared with what a reader has in whose output something is hidden.
+const COMPARED: u64 = 4096;
+/// Docker keeps so much of a line back until it ends.
+const OPEN_LINE: usize = 16 * 1024;
 /// Pieces are put together up to this size, so that a long gap is not a million tiny frames.
 const CHUNK: usize = 64 * 1024;
 
@@ -53,7 +59,8 @@ impl Cursor {
     /// Reads the log to its end, and finds the place from which on the reader has nothing. Also names the streams in which
     /// something is missing before that.
     pub async fn open(engine: &dyn Engine, id: &ContainerId, have: &Position) -> Result<(Self, Vec<Source>)> {
-        let mut cursor = Self::at([&have.stdout, &have.stderr].map(|have| (have.bytes, have.tail.len() as u64)));
+        let compare = |have: &StreamPosition| if have.mask.is_some() { COMPARED } else { have.tail.len() as u64 };
+        let mut cursor = Self::at([&have.stdout, &have.stderr].map(|have| (have.bytes, compare(have))));
         cursor.read(engine, id).await?;
         let whole = cursor.weight < SURELY_WHOLE;
         if whole && STREAMS.iter().all(|source| cursor.places[*source as usize].agrees(have.of(*source))) {
@@ -65,7 +72,7 @@ impl Cursor {
         for source in STREAMS {
             let found = match have.of(source) {
                 StreamPosition { bytes: 0, .. } if whole => Found::Once(0),
-                StreamPosition { tail, .. } => find(engine, id, source, tail).await?,
+                have => find(engine, id, source, have).await?,
             };
             starts[source as usize].0 = match found {
                 Found::Once(end) => end,
@@ -187,7 +194,15 @@ impl Place {
     /// the log yet; what is there must agree.
     fn agrees(&self, have: &StreamPosition) -> bool {
         let beyond = usize::try_from(self.from.saturating_sub(self.bytes)).unwrap_or(usize::MAX);
-        have.tail.len().checked_sub(beyond).is_some_and(|there| self.before == have.tail[..there])
+        let Some(mask) = &have.mask else {
+            return have.tail.len().checked_sub(beyond).is_some_and(|there| self.before == have.tail[..there]);
+        };
+        // What is hidden has another length here and there, and the comparison may begin within it: the later half decides.
+        let mut shown = Masked::default();
+        Masker::new(mask.clone()).push(&self.before, &mut shown);
+        let half = shown.text.len().min(have.tail.len()) / 2;
+        let end = &shown.text[shown.text.len() - half..];
+        beyond <= OPEN_LINE && memchr::memmem::find(&have.tail, end).is_some()
     }
 }
 
@@ -208,9 +223,57 @@ enum Found {
     Often(u64),
 }
 
+/// A log as its reader has it: with secrets hidden, if there are any.
+struct View {
+    masker: Option<Masker>,
+    /// Where a hidden stretch ends in the view, and how many bytes longer it is in the log.
+    hidden: VecDeque<(u64, u64)>,
+    /// How much longer all of what was passed is in the log.
+    longer: u64,
+    /// How long the view is.
+    len: u64,
+}
+
+impl View {
+    fn take(&mut self, bytes: &[u8], window: &mut Vec<u8>) {
+        let mut out = Masked::default();
+        match &mut self.masker {
+            Some(masker) => masker.push(bytes, &mut out),
+            None => out.text.extend_from_slice(bytes),
+        }
+        self.add(&out, window);
+    }
+
+    fn finish(&mut self, window: &mut Vec<u8>) {
+        let mut out = Masked::default();
+        if let Some(masker) = &mut self.masker {
+            masker.finish(&mut out);
+        }
+        self.add(&out, window);
+    }
+
+    fn add(&mut self, out: &Masked, window: &mut Vec<u8>) {
+        let shown = SHOWN.len();
+        let ends = out.hidden.iter().map(|hidden| (self.len + (hidden.at + shown) as u64, hidden.bytes - shown as u64));
+        self.hidden.extend(ends);
+        self.len += out.text.len() as u64;
+        window.extend_from_slice(&out.text);
+    }
+
+    /// The log's offset for one of the view. Offsets must not go back.
+    fn in_log(&mut self, offset: u64) -> u64 {
+        while let Some((_, longer)) = self.hidden.pop_front_if(|(end, _)| *end <= offset) {
+            self.longer += longer;
+        }
+        offset + self.longer
+    }
+}
+
 /// Looks for the last bytes that a reader has.
-async fn find(engine: &dyn Engine, id: &ContainerId, source: Source, tail: &[u8]) -> Result<Found> {
+async fn find(engine: &dyn Engine, id: &ContainerId, source: Source, have: &StreamPosition) -> Result<Found> {
     let mut found = Found::Never;
+    let tail = &have.tail;
+    let mut view = View { masker: have.mask.clone().map(Masker::new), hidden: VecDeque::new(), longer: 0, len: 0 };
     if tail.is_empty() {
         return Ok(found);
     }
@@ -222,12 +285,15 @@ async fn find(engine: &dyn Engine, id: &ContainerId, source: Source, tail: &[u8]
         let frame = log.next().await.transpose()?;
         let at_end = frame.is_none();
         if let Some(frame) = frame.filter(|frame| frame.source == source) {
-            window.extend_from_slice(&frame.bytes);
+            view.take(&frame.bytes, &mut window);
+        }
+        if at_end {
+            view.finish(&mut window);
         }
         if at_end || window.len() > 16 * CHUNK.max(tail.len()) {
             let mut searched = 0;
             while let Some(position) = finder.find(&window[searched..]) {
-                let end = offset + (searched + position + tail.len()) as u64;
+                let end = view.in_log(offset + (searched + position + tail.len()) as u64);
                 found = if matches!(found, Found::Never) { Found::Once(end) } else { Found::Often(end) };
                 searched += position + 1;
             }
@@ -235,6 +301,8 @@ async fn find(engine: &dyn Engine, id: &ContainerId, source: Source, tail: &[u8]
             let done = searched.max((window.len() + 1).saturating_sub(tail.len())).min(window.len());
             window.drain(..done);
             offset += done as u64;
+            // Forgets what lies behind: what is found from now on ends later.
+            view.in_log(offset);
         }
         if at_end {
             return Ok(found);

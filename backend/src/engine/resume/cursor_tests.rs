@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::super::super::fake::{FakeDocker, program};
 use super::super::super::*;
 use super::*;
+use crate::domain::mask::Mask;
 
 /// A container that has just been given `program`.
 async fn begun(engine: &dyn Engine, program: &str) -> (ContainerId, OutputStream) {
@@ -46,7 +47,12 @@ async fn all(mut output: OutputStream) -> Vec<u8> {
 
 fn have(printed: &[u8], tail: usize) -> Position {
     let tail = Bytes::copy_from_slice(&printed[printed.len().saturating_sub(tail)..]);
-    Position { stdout: StreamPosition { bytes: printed.len() as u64, tail }, stderr: StreamPosition::default() }
+    let stdout = StreamPosition { bytes: printed.len() as u64, tail, mask: None };
+    Position { stdout, stderr: StreamPosition::default() }
+}
+
+fn last(tail: &[u8]) -> StreamPosition {
+    StreamPosition { tail: Bytes::copy_from_slice(tail), ..StreamPosition::default() }
 }
 
 async fn rest(engine: &Arc<dyn Engine>, id: &ContainerId, have: Position) -> (Vec<u8>, Vec<Source>) {
@@ -76,6 +82,32 @@ async fn a_reader_who_stopped_before_the_cut_is_told() {
     assert!(printed.ends_with(&rest) && rest.len() > 1_900, "all that is left");
 }
 
+/// What a reader has who hides a secret in all that was printed.
+fn have_masked(printed: &[u8], mask: &Arc<Mask>) -> Position {
+    let shown = mask.text(&String::from_utf8_lossy(printed)).into_bytes();
+    let shown = Bytes::copy_from_slice(&shown[shown.len().saturating_sub(200)..]);
+    let stdout = StreamPosition { bytes: printed.len() as u64, tail: shown, mask: Some(mask.clone()) };
+    Position { stdout, stderr: StreamPosition::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_who_has_a_secret_in_every_line_finds_the_place_by_what_is_hidden_alike() {
+    let mask = Mask::new(["swordfish"]).expect("small").expect("a secret");
+    let program: String = (1..=1000).map(|number| format!("out swordfish {number} swordfish;")).collect();
+    for left in [20_000, 1 << 20] {
+        let docker = FakeDocker::new();
+        docker.with_stored_log_of(left);
+        let (engine, id, printed) = ended(&docker, &program).await;
+        for line in ["\nswordfish 701 swordfish\n", "\nswordfish 999 swordfish\n"] {
+            let stopped =
+                printed.windows(line.len()).position(|window| window == line.as_bytes()).expect("it") + line.len();
+            let (rest, gaps) = rest(&engine, &id, have_masked(&printed[..stopped], &mask)).await;
+            assert_eq!(gaps, []);
+            assert!(rest == printed[stopped..], "{}", String::from_utf8_lossy(&rest));
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn lines_that_repeat_are_not_guessed_silently() {
     let docker = FakeDocker::new();
@@ -94,14 +126,14 @@ async fn the_last_lines_are_found_wherever_they_lie() {
     let window = 16 * CHUNK;
     for place in [100, window - 50, window, window + 1, window + 50, 2 * window + 30, printed.len()] {
         let tail = &printed[place - 100..place];
-        let found = find(&*engine, &id, Source::Stdout, tail).await.expect("find");
+        let found = find(&*engine, &id, Source::Stdout, &last(tail)).await.expect("find");
         assert!(matches!(found, Found::Once(end) if end == place as u64), "{place}");
     }
     assert!(
-        matches!(find(&*engine, &id, Source::Stdout, b"0\n").await.expect("find"), Found::Often(end) if end == printed.len() as u64)
+        matches!(find(&*engine, &id, Source::Stdout, &last(b"0\n")).await.expect("find"), Found::Often(end) if end == printed.len() as u64)
     );
-    assert!(matches!(find(&*engine, &id, Source::Stdout, b"x").await.expect("find"), Found::Never));
-    assert!(matches!(find(&*engine, &id, Source::Stderr, b"1\n").await.expect("find"), Found::Never));
+    assert!(matches!(find(&*engine, &id, Source::Stdout, &last(b"x")).await.expect("find"), Found::Never));
+    assert!(matches!(find(&*engine, &id, Source::Stderr, &last(b"1\n")).await.expect("find"), Found::Never));
 }
 
 #[tokio::test(start_paused = true)]

@@ -123,7 +123,7 @@ proptest! {
                     let text = std::str::from_utf8(&line.text).expect("UTF-8");
                     record::write_mark(&mut again, stamp, text.strip_prefix(MARK_PREFIX).expect("the prefix"));
                 } else {
-                    record::write(&mut again, stamp, line.source, line.terminated, &line.text);
+                    record::write(&mut again, stamp, line.source, line.terminated, 0, &line.text);
                 }
             }
             offset = next;

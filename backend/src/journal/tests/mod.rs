@@ -3,6 +3,7 @@
 
 mod follow;
 mod format;
+mod masked;
 mod metrics;
 mod read;
 mod search;

@@ -8,6 +8,7 @@ mod mortal;
 mod queue;
 mod recovery;
 mod retries;
+mod secrets;
 mod shutdown;
 mod simulation;
 mod stops;

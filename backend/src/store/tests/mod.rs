@@ -71,6 +71,8 @@ async fn opening_makes_every_table() {
             "SELECT COUNT(*) FROM runs",
             "SELECT COUNT(*) FROM users",
             "SELECT COUNT(*) FROM sessions",
+            "SELECT COUNT(*) FROM api_tokens",
+            "SELECT COUNT(*) FROM audit",
             "SELECT COUNT(*) FROM vault",
             "SELECT COUNT(*) FROM environments",
             "SELECT COUNT(*) FROM scheduled_jobs",
@@ -213,7 +215,7 @@ async fn calls_can_move_between_threads() {
     check(&store.insert_run(&run));
     check(&store.unfinished_runs());
     check(&store.upsert_seen(&[], Millis(1)));
-    check(&store.upsert_repository_jobs(&[], Millis(1)));
+    check(&store.upsert_repository_jobs(&[], &std::collections::BTreeSet::new(), Millis(1)));
     check(&store.delete_runs(&[]));
     check(&store.latest_runs(1));
     check(&Store::open(&Options::sqlite("")));

@@ -81,7 +81,7 @@ async fn every_field_of_the_dto_goes_through_the_database() {
         let id = new.id.as_str();
         store.insert_run(&new).await.expect("inserted");
         store.set_container(id, "container-1", Some(Millis(1_700_000_006_000))).await.expect("noted");
-        let names = [EnvName { name: "A".to_owned(), source: "start".to_owned() }];
+        let names = [EnvName { name: "A".to_owned(), source: "start".to_owned(), value: Some("v".to_owned()) }];
         store.set_env_names(id, &names).await.expect("noted");
         let used = UsedEnvironment {
             key: Some("env-1".to_owned()),
@@ -139,7 +139,7 @@ async fn every_field_of_the_dto_goes_through_the_database() {
             "error_type": "cancelled", "error_message": "Cancelled by ada.", "uv_version": "0.13.0",
             "setup_duration": 0.0, "environment": "env-1", "image": "worker:1", "commit": "c0ffee",
             "commit_subject": "Count – once", "commit_author": "Ada", "queue_position": 3, "cancel_requested": true,
-            "parameters": {"A": "1\n2 💚 \u{1}", "B": ""}, "env_names": [{"name": "A", "source": "start"}],
+            "parameters": {"A": "1\n2 💚 \u{1}", "B": ""}, "env_names": [{"name": "A", "source": "start", "value": "v"}],
             "cpu_limit": 1.5, "memory_limit": 1_099_511_627_776_i64, "cpu_soft_limit": 2.0,
             "memory_soft_limit": 1_073_741_824, "timeout_seconds": 3600, "log_bytes": 84_000_000_000_i64,
             "cpu_peak_percent": 199.5, "cpu_average_percent": 50.0, "ram_peak_mb": 512.25, "ram_average_mb": 100.125,

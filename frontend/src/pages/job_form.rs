@@ -1,0 +1,201 @@
+//! The editor of a schedule. What it means (words, next times, changes of the clock, mistakes) the server says while one
+//! types.
+
+use std::rc::Rc;
+
+use fastflow_shared::{CatchUpPolicy, Job, JobDraft, OverlapPolicy, TriggerDraft, TriggerType};
+use yew::prelude::*;
+
+use crate::api;
+use crate::hooks::{use_form_action, use_load};
+use crate::logic::load::Load;
+use crate::text::use_text;
+use crate::ui::button::{Button, Look};
+use crate::ui::dialog::Dialog;
+use crate::ui::field::{Field, chosen, typed};
+
+/// Props of [`JobForm`].
+#[derive(Properties, PartialEq)]
+pub struct JobFormProps {
+    /// What is changed; nothing for a new one.
+    #[prop_or_default]
+    pub job: Option<Rc<Job>>,
+    /// Told when it is over.
+    pub onclose: Callback<()>,
+    /// Told when it was saved.
+    pub onsaved: Callback<()>,
+}
+
+const KINDS: [TriggerType; 3] = [TriggerType::Cron, TriggerType::Interval, TriggerType::Once];
+const CATCH_UP: [CatchUpPolicy; 3] = [CatchUpPolicy::Latest, CatchUpPolicy::Skip, CatchUpPolicy::All];
+const OVERLAP: [OverlapPolicy; 4] =
+    [OverlapPolicy::Allow, OverlapPolicy::Skip, OverlapPolicy::Queue, OverlapPolicy::CancelPrevious];
+
+fn draft_of(job: Option<&Job>) -> JobDraft {
+    let Some(job) = job.cloned() else {
+        return JobDraft { trigger_value: "0 6 * * 1-5".to_owned(), ..JobDraft::default() };
+    };
+    JobDraft {
+        pipeline_name: job.pipeline_name,
+        name: job.name,
+        trigger_type: job.trigger_type,
+        trigger_value: job.trigger_value,
+        time_zone: Some(job.time_zone),
+        start_at: job.start_at,
+        end_at: job.end_at,
+        paused: job.paused,
+        catch_up: job.catch_up,
+        catch_up_limit: job.catch_up_limit,
+        catch_up_max_age_seconds: job.catch_up_max_age_seconds,
+        overlap: job.overlap,
+        max_instances: job.max_instances,
+        parameters: job.parameters,
+        overrides: job.overrides,
+    }
+}
+
+/// A select of a few words; told of the index of the chosen one.
+fn select(id: &'static str, words: &[&'static str], now: usize, onchange: Callback<usize>) -> Html {
+    html! {
+        <select {id} class="select" data-testid={id} onchange={Callback::from(move |event: Event| onchange.emit(chosen(&event).parse().unwrap_or_default()))}>
+            {for words.iter().enumerate().map(|(index, word)| html! { <option value={index.to_string()} selected={index == now}>{*word}</option> })}
+        </select>
+    }
+}
+
+/// The form.
+#[component]
+pub fn JobForm(props: &JobFormProps) -> Html {
+    let t = use_text();
+    let draft = use_state(|| draft_of(props.job.as_deref()));
+    let now = (*draft).clone();
+    let edit = |change: fn(&mut JobDraft, String)| {
+        let draft = draft.clone();
+        Callback::from(move |text: String| {
+            let mut next = (*draft).clone();
+            change(&mut next, text);
+            draft.set(next);
+        })
+    };
+    let pick = |change: fn(&mut JobDraft, usize)| {
+        let draft = draft.clone();
+        Callback::from(move |index: usize| {
+            let mut next = (*draft).clone();
+            change(&mut next, index);
+            draft.set(next);
+        })
+    };
+    let input = |id: &'static str, value: String, list: Option<&'static str>, change: fn(&mut JobDraft, String)| {
+        html! {
+            <input {id} class="input mono" {value} {list} autocomplete="off" spellcheck="false" data-testid={id}
+                oninput={edit(change).reform(|event: InputEvent| typed(&event))} />
+        }
+    };
+    let pipelines = use_load((), |()| api::pipelines());
+    let zones = use_load((), |()| api::zones());
+    let explained = use_load(
+        TriggerDraft {
+            trigger_type: now.trigger_type,
+            trigger_value: now.trigger_value.clone(),
+            time_zone: now.time_zone.clone(),
+            start_at: now.start_at,
+            end_at: now.end_at,
+        },
+        api::explain,
+    );
+    let (close, saved) = (props.onclose.clone(), props.onsaved.clone());
+    let action = use_form_action(
+        |(id, draft)| api::save_job(id, draft),
+        Callback::from(move |_: Job| {
+            saved.emit(());
+            close.emit(());
+        }),
+    );
+    let onsubmit = {
+        let (go, draft, id) = (action.go.clone(), now.clone(), props.job.as_ref().map(|job| job.id.clone()));
+        Callback::from(move |event: SubmitEvent| {
+            event.prevent_default();
+            go.emit((id.clone(), draft.clone()));
+        })
+    };
+    let fault = match &explained.load {
+        Load::Failed(fault, _) => Some(fault),
+        _ => None,
+    };
+    let wrong = |field: &str| {
+        let all = fault.into_iter().chain(action.fault.as_ref()).flat_map(|fault| &fault.errors);
+        all.into_iter().find(|error| error.field == field).map(|error| AttrValue::from(error.message.clone()))
+    };
+    let at = |index: Option<usize>| index.unwrap_or_default();
+    let kind = at(KINDS.iter().position(|kind| *kind == now.trigger_type));
+    let catch_up = at(CATCH_UP.iter().position(|policy| *policy == now.catch_up));
+    let overlap = at(OVERLAP.iter().position(|policy| *policy == now.overlap));
+    let hint = [t.jobs.cron_hint, t.jobs.interval_hint, t.jobs.once_hint][kind];
+    let names: Vec<String> = match &pipelines.load {
+        Load::Ready(list) => list.iter().map(|pipeline| pipeline.name.clone()).collect(),
+        _ => vec![now.pipeline_name.clone()],
+    };
+    let count = |number: Option<i32>| number.map_or_else(String::new, |number| number.to_string());
+    html! {
+        <Dialog title={if props.job.is_some() { t.jobs.change } else { t.jobs.new }} onclose={props.onclose.clone()} class="dialog-wide" testid="job-form">
+            <form {onsubmit} class="stack">
+                <div class="two">
+                    <Field id="job-pipeline" label={t.jobs.pipeline} wrong={wrong("pipeline_name")}>
+                        <select id="job-pipeline" class="select" data-testid="job-pipeline" onchange={edit(|draft, text| draft.pipeline_name = text).reform(|event: Event| chosen(&event))}>
+                            <option value="" selected={now.pipeline_name.is_empty()}></option>
+                            {for names.into_iter().filter(|name| !name.is_empty()).map(|name| html! { <option selected={name == now.pipeline_name} value={name.clone()}>{&name}</option> })}
+                        </select>
+                    </Field>
+                    <Field id="job-name" label={t.jobs.name} wrong={wrong("name")}>
+                        {input("job-name", now.name.clone().unwrap_or_default(), None, |draft, text| draft.name = Some(text))}
+                    </Field>
+                    <Field id="job-kind" label={t.jobs.kind}>
+                        {select("job-kind", &[t.jobs.cron, t.jobs.interval, t.jobs.once], kind, pick(|draft, index| draft.trigger_type = KINDS[index.min(2)]))}
+                    </Field>
+                    <Field id="job-zone" label={t.jobs.zone} wrong={wrong("time_zone")}>
+                        {input("job-zone", now.time_zone.clone().unwrap_or_default(), Some("zones"), |draft, text| draft.time_zone = (!text.is_empty()).then_some(text))}
+                        <datalist id="zones">{match &zones.load {
+                            Load::Ready(zones) => html! { <>{for zones.iter().map(|zone| html! { <option value={zone.clone()} /> })}</> },
+                            _ => html! {},
+                        }}</datalist>
+                    </Field>
+                </div>
+                <Field id="job-value" label={t.jobs.when} {hint} wrong={wrong("trigger_value")}>
+                    {input("job-value", now.trigger_value.clone(), None, |draft, text| draft.trigger_value = text)}
+                </Field>
+                if let Load::Ready(outlook) = &explained.load {
+                    <div class="outlook" data-testid="outlook">
+                        <p class="strong" data-testid="sentence">{t.say(&outlook.sentence)}</p>
+                        <table class="table"><thead><tr><th scope="col">{t.jobs.yours}</th><th scope="col">{&outlook.time_zone}</th></tr></thead><tbody>
+                            {for outlook.next.iter().map(|next| html! { <tr><td class="num">{t.exact(next.at)}</td><td class="num faint">{next.local.replace('T', " ")}</td></tr> })}
+                        </tbody></table>
+                        {for outlook.clock_changes.iter().map(|note| html! { <p class="notice tone-warn"><span>{t.say(note)}</span></p> })}
+                    </div>
+                }
+                <div class="two">
+                    <Field id="job-catch-up" label={t.jobs.catch_up} hint={[t.jobs.latest_hint, t.jobs.skip_hint, t.jobs.all_hint][catch_up]}>
+                        {select("job-catch-up", &[t.jobs.latest, t.jobs.skip, t.jobs.all], catch_up, pick(|draft, index| draft.catch_up = CATCH_UP[index.min(2)]))}
+                    </Field>
+                    <Field id="job-overlap" label={t.jobs.overlap} hint={[t.jobs.allow_hint, t.jobs.busy_hint, t.jobs.queue_hint, t.jobs.cancel_hint][overlap]}>
+                        {select("job-overlap", &[t.jobs.allow, t.jobs.skip, t.jobs.queue, t.jobs.cancel], overlap, pick(|draft, index| draft.overlap = OVERLAP[index.min(3)]))}
+                    </Field>
+                    if now.catch_up == CatchUpPolicy::All {
+                        <Field id="job-limit" label={t.jobs.limit} wrong={wrong("catch_up_limit")}>
+                            {input("job-limit", count(now.catch_up_limit), None, |draft, text| draft.catch_up_limit = text.trim().parse().ok())}
+                        </Field>
+                    }
+                    <Field id="job-instances" label={t.jobs.instances} wrong={wrong("max_instances")}>
+                        {input("job-instances", count(now.max_instances), None, |draft, text| draft.max_instances = text.trim().parse().ok())}
+                    </Field>
+                </div>
+                if let Some(fault) = action.fault.as_ref().filter(|fault| fault.errors.is_empty()) {
+                    <p class="field-wrong" role="alert">{t.fault_advice(fault)}</p>
+                }
+                <footer class="dialog-foot">
+                    <Button text={t.common.cancel} onclick={props.onclose.clone()} />
+                    <Button text={t.common.save} look={Look::Primary} submit=true busy={action.busy} disabled={now.pipeline_name.is_empty() || fault.is_some()} testid="job-save" />
+                </footer>
+            </form>
+        </Dialog>
+    }
+}
