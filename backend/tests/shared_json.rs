@@ -679,6 +679,13 @@ fn every_type_is_the_same_json_for_the_server_and_the_browser() {
             Phase::Ended,
         ]),
         parity(&[WaitsFor::Installation, WaitsFor::SharedInstallation, WaitsFor::Docker]),
+        parity(&[LogPage { lines: Vec::new(), first_line: 7, start: 100, next: 200, end: 300, finished: true }]),
+        parity(&[log_hit()]),
+        parity(&[
+            LogHits { hits: vec![log_hit()], scanned: 300, next: None },
+            LogHits { hits: Vec::new(), scanned: 300, next: Some(300) },
+        ]),
+        parity(&[RunDay { date: "2026-11-21".to_owned(), succeeded: 3, failed: 2, active: 1 }]),
         parity(&[EnvName { name: "A".to_owned(), source: "secret".to_owned(), value: None }]),
         parity(&[full_run(), bare_run()]),
         parity(&[StartRun::default(), StartRun { parameters: pairs(), env_vars: pairs() }]),
@@ -770,6 +777,10 @@ fn every_type_is_the_same_json_for_the_server_and_the_browser() {
     ]
     .into();
     assert_eq!(checked, declared(), "each type of `shared` has a sample here");
+}
+
+fn log_hit() -> LogHit {
+    LogHit { offset: 12, line: 3, time: time(), source: LogSource::Stderr, text: "…näh".to_owned() }
 }
 
 /// The names of all types that `shared` declares.

@@ -90,3 +90,25 @@ pub fn set_icon(file: &str) {
         link.set_href(file);
     }
 }
+
+/// Name of the browser's time zone, e.g. `Europe/Berlin`; empty when it does not say.
+#[must_use]
+pub fn timezone() -> String {
+    let format = js_sys::Intl::DateTimeFormat::new(&js_sys::Array::new(), &js_sys::Object::new());
+    js_sys::Reflect::get(&format.resolved_options(), &"timeZone".into())
+        .ok()
+        .and_then(|name| name.as_string())
+        .unwrap_or_default()
+}
+
+/// Asks whether notifications may be shown; says whether they may.
+pub async fn may_notify() -> bool {
+    let Ok(asked) = web_sys::Notification::request_permission() else { return false };
+    let answer = wasm_bindgen_futures::JsFuture::from(asked).await.ok().and_then(|answer| answer.as_string());
+    answer.as_deref() == Some("granted")
+}
+
+/// Shows a notification of the system, if that was allowed.
+pub fn notify(title: &str) {
+    let _ = web_sys::Notification::new(title);
+}

@@ -41,6 +41,52 @@ pub struct LogLines {
     pub next: i64,
 }
 
+/// A page of a stored log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(poem_openapi::Object))]
+pub struct LogPage {
+    /// The lines, in order.
+    pub lines: Vec<LogLine>,
+    /// Number of the line that the page begins with; the first of a log is 1.
+    pub first_line: i64,
+    /// Offset at which the page begins.
+    pub start: i64,
+    /// Offset after the last line of the page.
+    pub next: i64,
+    /// Offset at which the log ended when the page was read.
+    pub end: i64,
+    /// Whether nothing will be added behind `end`.
+    pub finished: bool,
+}
+
+/// A stored line with the text that was looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(poem_openapi::Object))]
+pub struct LogHit {
+    /// Byte offset of the line in the stored file.
+    pub offset: i64,
+    /// Its number; the first is 1.
+    pub line: i64,
+    /// When it was received.
+    pub time: DateTime<Utc>,
+    /// Which output it came from.
+    pub source: LogSource,
+    /// The text around the first place found.
+    pub text: String,
+}
+
+/// Some places at which a text occurs, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(poem_openapi::Object))]
+pub struct LogHits {
+    /// The places; may be empty although there are more.
+    pub hits: Vec<LogHit>,
+    /// Everything before this offset was looked at.
+    pub scanned: i64,
+    /// Offset at which to go on; absent when the end was reached.
+    pub next: Option<i64>,
+}
+
 /// Payload of the SSE event `skipped`: the viewer was behind a flood and continues at the tail. The stored log is whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(poem_openapi::Object))]

@@ -28,6 +28,8 @@ pub const AUDIT_EXPORT: &str = "/api/audit/export";
 pub const PIPELINES: &str = "/api/pipelines";
 /// `GET`: runs.
 pub const RUNS: &str = "/api/runs";
+/// `GET`: how many runs there were on each day.
+pub const RUN_DAYS: &str = "/api/runs/days";
 /// `GET`: numbers for the dashboard.
 pub const OVERVIEW: &str = "/api/overview";
 /// `GET`: SSE, what changes on the server.
@@ -198,6 +200,18 @@ pub fn run_logs(id: &str) -> String {
 #[must_use]
 pub fn run_logs_stream(id: &str) -> String {
     format!("{}/logs/stream", run(id))
+}
+
+/// `GET`: a page of the log, by offset, line or time.
+#[must_use]
+pub fn run_logs_lines(id: &str) -> String {
+    format!("{}/logs/lines", run(id))
+}
+
+/// `GET`: where a text occurs in the log.
+#[must_use]
+pub fn run_logs_search(id: &str) -> String {
+    format!("{}/logs/search", run(id))
 }
 
 /// `GET`: the stored log file (CRI log format), with `Range`.

@@ -6,7 +6,7 @@ use fastflow_shared::{
     LogLine, LogLines, LogSkipped, LogSource, MetricsBatch, MetricsSample, RunStatus, StreamEnd, events,
 };
 use futures_util::stream::BoxStream;
-use futures_util::{StreamExt, stream};
+use futures_util::{Stream, StreamExt, stream};
 use poem::web::sse::Event;
 use poem::{Body, IntoResponse, Request, Response};
 use poem_openapi::param::{Path, Query};
@@ -52,6 +52,8 @@ pub enum LogMessage {
     Lines(LogLines),
     /// Event `skipped`.
     Skipped(LogSkipped),
+    /// Event `metrics`, when it was asked for.
+    Samples(MetricsBatch),
     /// Event `end`, or `reconnect` when the server goes away.
     End(StreamEnd),
 }
@@ -170,6 +172,9 @@ impl LogsApi {
         offset: Query<Option<u64>>,
         /// Begin with the last so many lines.
         tail: Query<Option<u64>>,
+        /// Send CPU and memory as well, as events `metrics` from this offset of the stored samples on: a browser has
+        /// few connections.
+        metrics: Query<Option<u64>>,
     ) -> ApiResult<LogStream> {
         let run = self.run(&id).await?;
         let start = match (last_event_id(request)?, offset.0, tail.0) {
@@ -191,7 +196,22 @@ impl LogsApi {
                 Some((message, go_on.then_some(reader)))
             }
         });
-        Ok(EventStream::new(messages.boxed()).keep_alive(HEARTBEAT).to_event(log_event))
+        let messages = match metrics.0 {
+            None => messages.boxed(),
+            Some(offset) => {
+                // Who wants only what comes asks from beyond the end.
+                let end = self.0.journal.size(run.0).await?.and_then(|files| files.metrics).unwrap_or_default();
+                let offset = offset.min(end);
+                let samples =
+                    metrics_messages(self.0.clone(), run.0, offset).filter_map(async |message| match message {
+                        MetricsMessage::Samples(batch) => Some(LogMessage::Samples(batch)),
+                        // The end of the log is the end.
+                        MetricsMessage::End(_) => None,
+                    });
+                stream::select(messages, samples).boxed()
+            }
+        };
+        Ok(EventStream::new(messages).keep_alive(HEARTBEAT).to_event(log_event))
     }
 
     /// Get a run's CPU and memory
@@ -236,29 +256,38 @@ impl LogsApi {
     ) -> ApiResult<MetricsStream> {
         let run = self.run(&id).await?;
         let offset = last_event_id(request)?.or(offset.0).unwrap_or_default();
-        let api = self.0.clone();
-        let messages = stream::unfold(Some((offset, None)), move |state| {
-            let (api, run) = (api.clone(), run.0);
-            async move {
-                let (mut offset, mut follow) = state?;
-                let (message, go_on) = tokio::select! {
-                    message = next_metrics(&api, run, &mut offset, &mut follow) => message,
-                    () = api.runs.closing() => (MetricsMessage::End(StreamEnd { status: RunStatus::Interrupted }), false),
-                };
-                Some((message, go_on.then_some((offset, follow))))
-            }
-        });
+        let messages = metrics_messages(self.0.clone(), run.0, offset);
         Ok(EventStream::new(messages.boxed()).keep_alive(HEARTBEAT).to_event(metrics_event))
     }
 }
 
+fn metrics_messages(api: Api, run: RunId, offset: u64) -> impl Stream<Item = MetricsMessage> + Send + 'static {
+    stream::unfold(Some((offset, None)), move |state| {
+        let api = api.clone();
+        async move {
+            let (mut offset, mut follow) = state?;
+            let (message, go_on) = tokio::select! {
+                message = next_metrics(&api, run, &mut offset, &mut follow) => message,
+                () = api.runs.closing() => (MetricsMessage::End(StreamEnd { status: RunStatus::Interrupted }), false),
+            };
+            Some((message, go_on.then_some((offset, follow))))
+        }
+    })
+}
+
 /// A run that exists.
-struct Known(RunId);
+pub(super) struct Known(pub RunId);
+
+impl Known {
+    pub(super) async fn find(api: &Api, id: &str) -> ApiResult<Self> {
+        api.runs.run(id).await?;
+        Ok(Self(id.parse().map_err(ApiError::from)?))
+    }
+}
 
 impl LogsApi {
     async fn run(&self, id: &str) -> ApiResult<Known> {
-        self.0.runs.run(id).await?;
-        Ok(Known(id.parse().map_err(ApiError::from)?))
+        Known::find(&self.0, id).await
     }
 }
 
@@ -341,17 +370,24 @@ async fn wait_for_news(api: &Api, run: RunId) {
 }
 
 fn lines(batch: &journal::Batch) -> LogLines {
-    let line = |line: &journal::LogLine| LogLine {
+    LogLines { lines: batch.lines.iter().map(line).collect(), next: i64::try_from(batch.next).unwrap_or(i64::MAX) }
+}
+
+pub(super) fn line(line: &journal::LogLine) -> LogLine {
+    LogLine {
         offset: i64::try_from(line.offset).unwrap_or(i64::MAX),
         time: line.timestamp,
-        source: match line.source {
-            journal::Source::Stdout => LogSource::Stdout,
-            journal::Source::Stderr => LogSource::Stderr,
-        },
+        source: source(line.source),
         complete: line.terminated,
         text: String::from_utf8_lossy(&line.text).into_owned(),
-    };
-    LogLines { lines: batch.lines.iter().map(line).collect(), next: i64::try_from(batch.next).unwrap_or(i64::MAX) }
+    }
+}
+
+pub(super) fn source(source: journal::Source) -> LogSource {
+    match source {
+        journal::Source::Stdout => LogSource::Stdout,
+        journal::Source::Stderr => LogSource::Stderr,
+    }
 }
 
 fn log_event(message: LogMessage) -> Event {
@@ -362,6 +398,8 @@ fn log_event(message: LogMessage) -> Event {
         LogMessage::Skipped(skipped) => {
             Event::message(skipped.to_json_string()).event_type(events::SKIPPED).id(skipped.to.to_string())
         }
+        // Without an id: that is the log's place.
+        LogMessage::Samples(batch) => Event::message(batch.to_json_string()).event_type(events::METRICS),
         LogMessage::End(end) => end_event(&end),
     }
 }

@@ -8,6 +8,7 @@ mod environments;
 mod files;
 mod gate;
 mod headers;
+mod log_pages;
 mod logs;
 mod pipelines;
 mod problem;
@@ -124,6 +125,7 @@ fn services(
         pipelines::PipelinesApi(api.clone()),
         runs::RunsApi(api.clone()),
         logs::LogsApi(api.clone()),
+        log_pages::LogPagesApi(api.clone()),
         files::FilesApi(api.clone()),
         scheduler::SchedulerApi(api.clone()),
         secrets::SecretsApi(api.clone()),

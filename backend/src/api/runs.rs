@@ -1,7 +1,7 @@
 //! Runs: lists, single ones, and what can be done to them.
 
 use chrono::{DateTime, Utc};
-use fastflow_shared::{ErrorType, FieldProblem, Role, Run, RunHealth, RunPage, RunStatus, Trigger};
+use fastflow_shared::{ErrorType, FieldProblem, Role, Run, RunDay, RunHealth, RunPage, RunStatus, Trigger};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Enum, OpenApi};
@@ -10,6 +10,7 @@ use super::pipelines::{Started, trigger};
 use super::problem::{ApiError, ApiResult};
 use super::security::Access;
 use super::{Api, Tag};
+use crate::domain::calendar;
 use crate::domain::clock::Millis;
 use crate::runs::Again;
 use crate::store::{RunCursor, RunFilter, RunOrder};
@@ -19,6 +20,9 @@ const DEFAULT_LIMIT: u32 = 50;
 
 /// Most rows of a page.
 const MAX_LIMIT: u32 = 500;
+
+/// Most days of a calendar.
+const MAX_DAYS: i64 = 400;
 
 /// The operations.
 pub struct RunsApi(pub Api);
@@ -107,6 +111,47 @@ impl RunsApi {
         };
         let RunQuery { cursor, limit } = RunQuery::parse(cursor.0.as_deref(), limit.0)?;
         Ok(Json(self.0.runs.page(&filter, order, cursor.as_ref(), limit).await?))
+    }
+
+    /// Count runs by day
+    ///
+    /// The days on which a run was accepted, oldest first; a day without runs is left out.
+    #[oai(path = "/runs/days", method = "get", operation_id = "countRunsByDay")]
+    async fn days(
+        &self,
+        _access: Access,
+        /// Name of a pipeline.
+        pipeline: Query<Option<String>>,
+        /// Where a day begins, as a name such as `Europe/Berlin`; UTC when absent.
+        timezone: Query<Option<String>>,
+        /// How many days up to today, from 1 to 400; 365 when absent.
+        days: Query<Option<i64>>,
+    ) -> ApiResult<Json<Vec<RunDay>>> {
+        let days = days.0.unwrap_or(365);
+        if !(1..=MAX_DAYS).contains(&days) {
+            return Err(wrong("days", format!("must be from 1 to {MAX_DAYS}")));
+        }
+        let name = timezone.0.as_deref().unwrap_or("UTC");
+        let zone = calendar::zone(name).ok_or_else(|| wrong("timezone", format!("{name:?} is no known time zone")))?;
+        let now = self.0.clock.now();
+        // A day more than asked for, whose beginning may lie outside: it is left out again below.
+        let from = Millis(now.0 - (days + 1) * 86_400_000);
+        let pipeline = pipeline.0.filter(|name| !name.is_empty());
+        let counts = self.0.store.run_counts(pipeline.as_deref(), from, Millis(i64::MAX)).await?;
+        let quarters = counts.into_iter().map(|(quarter, status, number)| (quarter, (status, number)));
+        let by_date = calendar::by_date(quarters, zone, |day: &mut (i64, i64, i64), (status, number)| match status {
+            RunStatus::Success => day.0 += number,
+            RunStatus::Failed => day.1 += number,
+            _ => day.2 += number,
+        });
+        let first = calendar::date(Millis(now.0 - (days - 1) * 86_400_000), zone);
+        let day = |(date, (succeeded, failed, active)): (chrono::NaiveDate, (i64, i64, i64))| RunDay {
+            date: date.to_string(),
+            succeeded,
+            failed,
+            active,
+        };
+        Ok(Json(by_date.into_iter().filter(|(date, _)| *date >= first).map(day).collect()))
     }
 
     /// Get a run

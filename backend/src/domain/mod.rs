@@ -1,5 +1,6 @@
 //! Floor 0: what the product means, as pure functions and data. No I/O, no async, no clock of its own.
 
+pub mod calendar;
 pub mod clock;
 pub mod cron;
 pub mod env;

@@ -58,6 +58,18 @@ impl Journal {
         self.with_file(run, FileKind::Log, move |file, state| tail_offset(file, state.len, lines, source)).await
     }
 
+    /// Where the `lines` lines before `offset` begin: the page before one. See [`Self::tail_offset`].
+    ///
+    /// # Errors
+    /// [`JournalError::NotFound`], or the file could not be read.
+    pub async fn offset_back(&self, run: RunId, offset: u64, lines: u64) -> Result<u64, JournalError> {
+        self.with_file(run, FileKind::Log, move |file, state| {
+            let end = block::align(file, offset, state.len)?;
+            tail_offset(file, end, lines, None)
+        })
+        .await
+    }
+
     /// How many lines end in the stored lines that start in `from..to`: the number of lines that a viewer who jumps from
     /// one offset to the other does not see. The first question about a log reads it up to `to`.
     ///

@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use fastflow_shared::{
-    ApiToken, ApiTokenCreated, AuditPage, Chore, FiringPage, Job, JobDraft, JobSwitch, Login, LoginAnswer,
-    MetricsBatch, NewApiToken, NewUser, NewVaultEntry, Outlook, Overview, PasswordChange, PasswordReset, Pipeline,
-    PipelineStats, PipelineSwitch, Preview, Readiness, RevealedSecret, Run, RunHealth, RunPage, SessionInfo, StartRun,
-    SyncStatus, TriggerDraft, User, UserAccount, UserChange, UserWithPassword, VaultChange, VaultEntry, routes,
+    ApiToken, ApiTokenCreated, AuditPage, Chore, FiringPage, Job, JobDraft, JobSwitch, LogHits, LogPage, Login,
+    LoginAnswer, MetricsBatch, NewApiToken, NewUser, NewVaultEntry, Outlook, Overview, PasswordChange, PasswordReset,
+    Pipeline, PipelineStats, PipelineSwitch, Preview, Readiness, RevealedSecret, Run, RunDay, RunHealth, RunPage,
+    SessionInfo, StartRun, SyncStatus, TriggerDraft, User, UserAccount, UserChange, UserWithPassword, VaultChange,
+    VaultEntry, routes,
 };
 use gloo_net::http::Method;
 use serde_json::{Map, Value};
@@ -72,6 +73,17 @@ pub fn runs(filter: RunFilter, cursor: Option<String>, limit: usize) -> Ask<RunP
     get(&url(routes::RUNS, &pairs))
 }
 
+/// The last runs that failed since a moment.
+pub fn failed_since(from: String, limit: usize) -> Ask<RunPage> {
+    let pairs = [("status", "FAILED".to_owned()), ("from", from), ("limit", limit.to_string())];
+    get(&url(routes::RUNS, &pairs))
+}
+
+/// How many runs there were on each day of a year, in a time zone.
+pub fn run_days(timezone: String) -> Ask<Vec<RunDay>> {
+    get(&url(routes::RUN_DAYS, &[("timezone", timezone), ("days", "371".to_owned())]))
+}
+
 /// One run.
 pub fn run(id: String) -> Ask<Run> {
     get(&routes::run(&id))
@@ -100,6 +112,16 @@ pub fn retry_run(id: String) -> Ask<Run> {
 /// CPU and memory of a run, thinned out for a chart.
 pub fn metrics(id: String) -> Ask<MetricsBatch> {
     get(&url(&routes::run_metrics(&id), &[("points", POINTS.to_string())]))
+}
+
+/// A page of a run's log: at `("offset" | "line" | "time" | "before", value)`.
+pub fn log_page(id: &str, at: (&'static str, String), limit: usize) -> Ask<LogPage> {
+    get(&url(&routes::run_logs_lines(id), &[at, ("limit", limit.to_string())]))
+}
+
+/// Where a text occurs in a run's log, from an offset on.
+pub fn log_search(id: &str, text: &str, from: i64) -> Ask<LogHits> {
+    get(&url(&routes::run_logs_search(id), &[("text", text.to_owned()), ("from", from.to_string())]))
 }
 
 /// Where to download a run's log.

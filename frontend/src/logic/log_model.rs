@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use chrono::{DateTime, Utc};
-use fastflow_shared::{LogLine, LogSkipped, LogSource};
+use fastflow_shared::{LogLine, LogPage, LogSkipped, LogSource};
 
 use super::ansi::{self, Span, Style};
 
@@ -17,6 +17,8 @@ pub const CAPACITY: usize = 5_000;
 pub const WINDOW: usize = 500;
 /// Bytes of one line that are shown; a longer line is whole in the download.
 pub const LINE_CAP: usize = 64 * 1024;
+/// Number of the first row of a page, so that earlier ones can come before it.
+const MIDDLE: u64 = 1 << 32;
 /// How lines that Fast-Flow itself writes into a log begin.
 pub const OWN_MARK: &str = "[fastflow] ";
 
@@ -70,7 +72,10 @@ pub struct LogModel {
     next_seq: u64,
     next_offset: i64,
     next_number: Option<i64>,
-    evicted: u64,
+    /// Where the stored log ended when its last page was read.
+    end: i64,
+    /// How often rows came before the first.
+    grown: u32,
     open: [Option<Open>; 2],
     style: [Style; 2],
 }
@@ -84,10 +89,64 @@ impl LogModel {
             next_seq: 0,
             next_offset: offset,
             next_number: (offset == 0).then_some(1),
-            evicted: 0,
+            end: i64::MAX,
+            grown: 0,
             open: [None, None],
             style: [Style::default(); 2],
         }
+    }
+
+    /// A part of a stored log, to which the parts before and after it can be added.
+    #[must_use]
+    pub fn of_page(page: LogPage) -> Self {
+        let mut model = Self {
+            next_seq: MIDDLE,
+            next_number: Some(page.first_line),
+            end: page.end,
+            ..Self::starting_at(page.start)
+        };
+        model.lines(page.lines, page.next);
+        model
+    }
+
+    /// Adds the page after the last row.
+    pub fn later(&mut self, page: LogPage) {
+        self.end = page.end;
+        self.lines(page.lines, page.next);
+    }
+
+    /// Adds the page before the first row; rows at the end give way.
+    pub fn earlier(&mut self, page: LogPage) {
+        let mut first = self.rows.front().map_or(MIDDLE, |row| row.seq);
+        for row in Self::of_page(page).rows.into_iter().rev() {
+            first -= 1;
+            self.rows.push_front(Rc::new(Row { seq: first, ..(*row).clone() }));
+        }
+        self.grown += 1;
+        while self.rows.len() > CAPACITY
+            && let Some(row) = self.rows.pop_back()
+        {
+            self.open = [None, None];
+            (self.next_offset, self.next_number, self.next_seq) = (row.offset, row.number, row.seq);
+        }
+    }
+
+    /// Offset of the first row.
+    #[must_use]
+    pub fn start(&self) -> i64 {
+        self.rows.front().map_or(0, |row| row.offset)
+    }
+
+    /// Whether the stored log goes on behind the last row, as far as pages tell.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        self.end != i64::MAX && self.next_offset < self.end
+    }
+
+    /// How often rows came before the first.
+    #[must_use]
+    pub fn grown(&self) -> u32 {
+        self.grown
     }
 
     /// A log of which only the last lines are asked for: neither offset nor line number is known yet.
@@ -106,12 +165,6 @@ impl LogModel {
     #[must_use]
     pub fn rows(&self) -> &VecDeque<Rc<Row>> {
         &self.rows
-    }
-
-    /// How many rows fell out of the ring at its old end.
-    #[must_use]
-    pub fn evicted(&self) -> u64 {
-        self.evicted
     }
 
     /// Takes lines of the stream; what was already taken is ignored.
@@ -204,7 +257,6 @@ impl LogModel {
         self.rows.push_back(Rc::new(row));
         if self.rows.len() > CAPACITY {
             self.rows.pop_front();
-            self.evicted += 1;
         }
     }
 }
@@ -306,7 +358,6 @@ mod tests {
             model.lines(vec![out(i * 10, "x")], i * 10 + 10);
         }
         assert_eq!(model.rows().len(), CAPACITY);
-        assert_eq!(model.evicted(), 10);
         assert_eq!(model.rows()[0].number, Some(11));
     }
 
@@ -339,6 +390,34 @@ mod tests {
             _ => None,
         };
         assert_eq!((style(1), style(2)), (None, Some(1)));
+    }
+
+    fn page(from: i64, to: i64) -> LogPage {
+        let lines = (from..to).map(|n| out(n * 10, &n.to_string())).collect();
+        LogPage { lines, first_line: from + 1, start: from * 10, next: to * 10, end: 100_000, finished: true }
+    }
+
+    #[test]
+    fn pages_are_added_at_both_ends() {
+        let mut model = LogModel::of_page(page(500, 502));
+        model.earlier(page(498, 500));
+        model.later(page(502, 503));
+        assert_eq!(texts(&model), ["498", "499", "500", "501", "502"]);
+        let numbers: Vec<_> = model.rows().iter().filter_map(|row| row.number).collect();
+        assert_eq!(numbers, [499, 500, 501, 502, 503]);
+        let seqs: Vec<u64> = model.rows().iter().map(|row| row.seq - model.rows()[0].seq).collect();
+        assert_eq!(seqs, [0, 1, 2, 3, 4]);
+        assert_eq!((model.start(), model.resume_at(), model.goes_on()), (4_980, Some(5_030), true));
+    }
+
+    #[test]
+    fn earlier_rows_push_later_ones_out_and_those_can_come_back() {
+        let mut model = LogModel::of_page(page(5_000, 9_999));
+        model.earlier(page(4_000, 5_000));
+        assert_eq!(model.rows().len(), CAPACITY);
+        assert_eq!(model.resume_at(), Some(90_000));
+        model.later(page(9_000, 9_001));
+        assert_eq!(model.rows().back().map(|row| (row.plain.clone(), row.number)), Some(("9000".into(), Some(9_001))));
     }
 
     #[test]

@@ -1,22 +1,9 @@
-//! Search within the rows that are loaded, without regard to case.
+//! Marks what is searched for in a row, without regard to case. Finding it in the whole log is the server's work.
 
-use std::collections::VecDeque;
 use std::ops::Range;
-use std::rc::Rc;
 
 use super::ansi::Span;
-use super::fold::{lower, small};
-use super::log_model::Row;
-
-/// Sequence numbers of the rows that contain `needle`.
-#[must_use]
-pub fn matches(rows: &VecDeque<Rc<Row>>, needle: &str) -> Vec<u64> {
-    if needle.is_empty() {
-        return Vec::new();
-    }
-    let needle = lower(needle);
-    rows.iter().filter(|row| lower(&row.plain).contains(&needle)).map(|row| row.seq).collect()
-}
+use super::fold::small;
 
 /// Byte ranges of `needle` in `text`.
 #[must_use]
@@ -38,18 +25,6 @@ pub fn ranges(text: &str, needle: &str) -> Vec<Range<usize>> {
         }
     }
     out
-}
-
-/// The match after (or before) `current`, around the end.
-#[must_use]
-pub fn step(found: &[u64], current: Option<u64>, forward: bool) -> Option<u64> {
-    let (first, last) = (found.first().copied(), found.last().copied());
-    match (current, forward) {
-        (None, true) => first,
-        (None, false) => last,
-        (Some(seq), true) => found.iter().copied().find(|s| *s > seq).or(first),
-        (Some(seq), false) => found.iter().rev().copied().find(|s| *s < seq).or(last),
-    }
 }
 
 /// Styled pieces cut at the edges of the hits; each says whether it is part of one.
@@ -87,17 +62,6 @@ mod tests {
         assert_eq!(ranges("größe Ü", "ü"), vec![8..10; 1]);
         assert!(ranges("abc", "").is_empty());
         assert!(ranges("a", "abc").is_empty());
-    }
-
-    #[test]
-    fn steps_around_the_end() {
-        let found = [2, 5, 9];
-        assert_eq!(step(&found, None, true), Some(2));
-        assert_eq!(step(&found, None, false), Some(9));
-        assert_eq!(step(&found, Some(5), true), Some(9));
-        assert_eq!(step(&found, Some(9), true), Some(2));
-        assert_eq!(step(&found, Some(2), false), Some(9));
-        assert_eq!(step(&[], Some(2), true), None);
     }
 
     #[test]

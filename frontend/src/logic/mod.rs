@@ -10,5 +10,7 @@ pub mod load;
 pub mod log_model;
 pub mod log_search;
 pub mod outcome;
+pub mod place;
 pub mod query;
 pub mod time;
+pub mod year;

@@ -15,6 +15,7 @@ use crate::ui::icon::{Icon, glyph};
 use crate::ui::view::{Empty, view};
 
 use super::dash_now::{Now, Sync};
+use super::dash_past::{Failures, Year};
 use super::pipeline_row::PipelineRow;
 
 /// Up to this many pipelines a filter is only in the way.
@@ -38,6 +39,7 @@ pub fn Dashboard() -> Html {
                 <Sync />
             </header>
             <Now />
+            <Failures />
             <section aria-labelledby="pipelines-title">
                 {view(&pipelines.load, 6, &pipelines.reload, |list| if list.is_empty() {
                     html! { <FirstVisit ondone={pipelines.reload.clone()} /> }
@@ -45,6 +47,7 @@ pub fn Dashboard() -> Html {
                     html! { <List list={list.clone()} onchange={pipelines.reload.clone()} /> }
                 })}
             </section>
+            <Year />
         </div>
     }
 }

@@ -3,6 +3,7 @@
 mod account;
 mod audit;
 mod dash_now;
+mod dash_past;
 mod dashboard;
 mod job_calendar;
 mod job_form;
@@ -11,6 +12,7 @@ mod login;
 mod lost;
 mod palette;
 mod pipeline;
+mod pipeline_charts;
 mod pipeline_row;
 mod pipeline_tabs;
 mod run;

@@ -2,14 +2,13 @@
 
 use std::rc::Rc;
 
-use fastflow_shared::{EnvironmentState, Pipeline, PipelineStats, RunSummary};
+use fastflow_shared::{EnvironmentState, Pipeline, PipelineStats};
 use yew::prelude::*;
 
 use crate::api;
 use crate::hooks::use_action;
-use crate::logic::format::{fixed, short_commit};
+use crate::logic::format::short_commit;
 use crate::logic::outcome::Outcome;
-use crate::logic::time::seconds_between;
 use crate::providers::dialogs::use_ask;
 use crate::providers::toasts::use_toaster;
 use crate::route::Route;
@@ -22,6 +21,7 @@ use crate::ui::icon::{Icon, glyph};
 use crate::ui::strip::Strip;
 use crate::ui::time::{Ago, Took};
 
+use super::pipeline_charts::Trends;
 use super::pipeline_row::environment_tone;
 
 /// Runs listed on the overview.
@@ -73,7 +73,7 @@ pub fn Overview(props: &TabProps) -> Html {
                     if pipeline.latest_runs.is_empty() {
                         <p class="now-idle">{t.pipeline.no_runs}</p>
                     } else {
-                        <div class="panel"><Strip runs={pipeline.latest_runs.clone()} /><Durations runs={pipeline.latest_runs.clone()} /></div>
+                        <div class="panel"><Strip runs={pipeline.latest_runs.clone()} /><Trends pipeline={pipeline.clone()} /></div>
                         <ul class="now-list">
                             {for pipeline.latest_runs.iter().take(LATEST).map(|run| html! {
                                 <li key={run.id.clone()}>
@@ -90,44 +90,6 @@ pub fn Overview(props: &TabProps) -> Html {
             </div>
             <Environment pipeline={pipeline.clone()} />
         </div>
-    }
-}
-
-/// Props of [`Durations`].
-#[derive(Properties, PartialEq)]
-struct DurationsProps {
-    runs: Vec<RunSummary>,
-}
-
-/// Durations of the latest runs as bars under their cells.
-#[component]
-fn Durations(props: &DurationsProps) -> Html {
-    let t = use_text();
-    let runs: Vec<(Outcome, f64)> = props
-        .runs
-        .iter()
-        .take(20)
-        .rev()
-        .map(|run| {
-            let seconds = run.started_at.zip(run.finished_at).map_or(0.0, |(from, to)| seconds_between(from, to));
-            (Outcome::of_summary(run), seconds)
-        })
-        .collect();
-    let longest = runs.iter().map(|(_, seconds)| *seconds).fold(0.0, f64::max).max(0.001);
-    let empty = 20 - runs.len();
-    html! {
-        <figure class="durations">
-            <svg viewBox="0 0 200 40" preserveAspectRatio="none" aria-hidden="true" focusable="false">
-                {for runs.iter().enumerate().map(|(index, (outcome, seconds))| {
-                    let height = (seconds / longest * 38.0).max(1.0);
-                    html! {
-                        <rect class={classes!("timeline-part", outcome.tone().class())} x={format!("{}", (empty + index) * 10 + 1)} width="8"
-                            y={fixed(40.0 - height, 1)} height={fixed(height, 1)} />
-                    }
-                })}
-            </svg>
-            <figcaption class="faint small num">{t.pipeline.durations}{" · max "}{t.duration(longest)}</figcaption>
-        </figure>
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use fastflow_shared::Run;
+use chrono::{DateTime, Utc};
+use fastflow_shared::{MetricsBatch, MetricsSample, Run};
 use gloo_timers::callback::Interval;
 use yew::prelude::*;
 
@@ -26,6 +27,9 @@ use super::run_side::RunSide;
 
 /// Milliseconds between two looks while the tab is in the background and has let go of its stream.
 const BACKGROUND: u32 = 10_000;
+
+/// Samples that are kept beside the ones that were read.
+const MOST_FRESH: usize = 900;
 
 /// Props of the pages of one run.
 #[derive(Properties, PartialEq)]
@@ -103,6 +107,26 @@ struct RunBodyProps {
 fn RunBody(props: &RunBodyProps) -> Html {
     let t = use_text();
     let run = &props.run;
+    // The chart and the log share a moment: the pointer over one shows in the other, a click on the chart goes there.
+    let pointed = use_state_eq(|| None::<DateTime<Utc>>);
+    let jump = use_state_eq(|| None::<(DateTime<Utc>, u32)>);
+    let streams = use_state_eq(|| false);
+    let fresh = use_state(|| Rc::new(Vec::<MetricsSample>::new()));
+    let kept = use_mut_ref(Vec::new);
+    let (set, set_streams, set_fresh) = (pointed.setter(), streams.setter(), fresh.setter());
+    let onpoint = use_callback((), move |at, ()| set.set(at));
+    let onstream = use_callback((), move |on, ()| set_streams.set(on));
+    let onsamples = use_callback((), move |batch: MetricsBatch, ()| {
+        let mut kept = kept.borrow_mut();
+        kept.extend(batch.samples);
+        let surplus = kept.len().saturating_sub(MOST_FRESH);
+        kept.drain(..surplus);
+        set_fresh.set(Rc::new(kept.clone()));
+    });
+    let onpick = {
+        let jump = jump.clone();
+        Callback::from(move |at: DateTime<Utc>| jump.set(Some((at, jump.map_or(1, |(_, count)| count + 1)))))
+    };
     let above = vec![
         (AttrValue::Static(t.nav.runs), Route::Runs),
         (AttrValue::from(run.pipeline_name.clone()), Route::Pipeline { name: run.pipeline_name.clone() }),
@@ -114,14 +138,15 @@ fn RunBody(props: &RunBodyProps) -> Html {
             <div class="run-grid">
                 <div class="run-main">
                     <h2 class="sr">{t.run.log}</h2>
-                    <RunLog id={run.id.clone()} log_bytes={run.log_bytes} is_final={run.status.is_final()} onend={props.reload.clone()}>
+                    <RunLog id={run.id.clone()} log_bytes={run.log_bytes} is_final={run.status.is_final()} onend={props.reload.clone()}
+                        started={run.started_at.unwrap_or(run.created_at)} jump={*jump} {onpoint} {onstream} {onsamples}>
                         <Link to={Route::RunLog { id: run.id.clone() }} classes={classes!("btn", "btn-small", "btn-icon", "btn-ghost")}>
                             {glyph(Icon::Expand)}<span class="sr">{t.log.full_page}</span>
                         </Link>
                     </RunLog>
                 </div>
                 <aside class="run-aside">
-                    <RunMetrics run={run.clone()} />
+                    <RunMetrics run={run.clone()} fresh={(*fresh).clone()} streams={*streams} pointed={*pointed} {onpick} />
                     <RunSide run={run.clone()} />
                 </aside>
             </div>

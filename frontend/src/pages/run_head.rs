@@ -2,10 +2,12 @@
 
 use std::rc::Rc;
 
-use fastflow_shared::{ErrorType, Phase, Run, WaitsFor};
+use fastflow_shared::{Phase, Run, WaitsFor};
+use wasm_bindgen_futures::spawn_local;
 use yew::prelude::*;
 
 use crate::api;
+use crate::browser;
 use crate::hooks::use_action;
 use crate::logic::format::short_commit;
 use crate::logic::outcome::{Outcome, Tone};
@@ -52,12 +54,6 @@ fn sentence(t: &Texts, run: &Run, outcome: Outcome) -> Option<String> {
     }
 }
 
-/// "512 MiB of 512 MiB", for a run that ran out of memory.
-fn memory(t: &Texts, run: &Run) -> Option<String> {
-    let peak = t.bytes(run.ram_peak_mb? * 1_048_576.0);
-    Some((t.run.of_limit)(&peak, &t.bytes(run.memory_limit? as f64)))
-}
-
 /// The head.
 #[component]
 pub fn RunHead(props: &RunHeadProps) -> Html {
@@ -75,11 +71,6 @@ pub fn RunHead(props: &RunHeadProps) -> Html {
                         <strong data-testid="outcome">{t.outcome(outcome)}</strong>
                         if let Some(text) = sentence(t, run, outcome) {
                             <span data-testid="cause">{text}</span>
-                        }
-                        if run.error_type == Some(ErrorType::Oom) {
-                            if let Some(text) = memory(t, run) {
-                                <span class="tag tone-bad num">{text}</span>
-                            }
                         }
                         if let Some(code) = run.exit_code.filter(|code| *code != 0) {
                             <span class="tag tone-quiet num" data-testid="exit-code">{(t.run.exit)(code)}</span>
@@ -158,6 +149,27 @@ fn Actions(props: &RunHeadProps) -> Html {
             });
         })
     };
+    let told = use_state_eq(|| false);
+    // Said once, when a run ends of which somebody wanted to hear.
+    let news = format!("{} · {}", t.outcome(Outcome::of(run)), run.pipeline_name);
+    use_effect_with(*told && run.status.is_final(), move |ended| {
+        if *ended {
+            browser::notify(&news);
+        }
+    });
+    let on_tell = {
+        let (told, toaster) = (told.clone(), use_toaster());
+        Callback::from(move |()| {
+            let (set, on, toaster) = (told.setter(), *told, toaster.clone());
+            spawn_local(async move {
+                let on = !on && browser::may_notify().await;
+                if on {
+                    toaster.good(t.run.notify_on);
+                }
+                set.set(on);
+            });
+        })
+    };
     let failed = matches!(Outcome::of(run), Outcome::Failed(_));
     let (for_again, for_retry) = (id.clone(), id);
     html! {
@@ -170,6 +182,7 @@ fn Actions(props: &RunHeadProps) -> Html {
                 <Button text={t.run.again} icon={Icon::Play} look={Look::Primary} title={t.run.again_hint} busy={again.busy} testid="rerun"
                     onclick={again.go.reform(move |()| for_again.clone())} />
             } else {
+                <Button text={t.run.notify} icon={Icon::Bell} icon_only=true pressed={*told} onclick={on_tell} testid="notify" />
                 <Button text={t.run.cancel} icon={Icon::Stop} busy={cancel.busy} disabled={run.cancel_requested} onclick={on_cancel} testid="cancel" />
             }
         </div>

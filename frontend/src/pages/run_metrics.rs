@@ -1,11 +1,12 @@
 //! CPU and memory of a run.
 //!
-//! While it runs they are read again every few seconds instead of streamed: a browser grants a server six connections
-//! for all tabs together, and the log and the page's events already take two of each tab's.
+//! While it runs they come along with the log, on the same connection: a browser grants a server six for all tabs together.
+//! Only while an earlier part of the log is read, and nothing is streamed, are they read again every few seconds.
 
 use std::rc::Rc;
 
-use fastflow_shared::Run;
+use chrono::{DateTime, Utc};
+use fastflow_shared::{MetricsSample, Run};
 use gloo_timers::callback::Interval;
 use yew::prelude::*;
 
@@ -28,6 +29,14 @@ const MIB: f64 = 1_048_576.0;
 pub struct RunMetricsProps {
     /// The run.
     pub run: Rc<Run>,
+    /// What came since it was read.
+    pub fresh: Rc<Vec<MetricsSample>>,
+    /// Whether more comes.
+    pub streams: bool,
+    /// Moment of the log's line under the pointer.
+    pub pointed: Option<DateTime<Utc>>,
+    /// Told of a moment to go to.
+    pub onpick: Callback<DateTime<Utc>>,
 }
 
 /// The charts.
@@ -38,7 +47,7 @@ pub fn RunMetrics(props: &RunMetricsProps) -> Html {
     let metrics = use_load(run.id.clone(), api::metrics);
     let running = run.started_at.is_some() && !run.status.is_final();
     let reload = metrics.reload.clone();
-    use_effect_with((run.id.clone(), running), move |(_, running)| {
+    use_effect_with((run.id.clone(), running, running && !props.streams), move |(_, _, alone)| {
         // Once more at the end, for the last samples.
         reload.emit(());
         let look = move || {
@@ -46,7 +55,7 @@ pub fn RunMetrics(props: &RunMetricsProps) -> Html {
                 reload.emit(());
             }
         };
-        let timer = running.then(|| Interval::new(EVERY, look));
+        let timer = alone.then(|| Interval::new(EVERY, look));
         move || drop(timer)
     });
     let percent = Callback::from(move |value: f64| format!("{} %", t.decimal(value)));
@@ -60,21 +69,24 @@ pub fn RunMetrics(props: &RunMetricsProps) -> Html {
     html! {
         <section class="card panel" data-testid="metrics">
             <h2>{t.run.resources}</h2>
-            {view(&metrics.load, 3, &metrics.reload, |batch| if batch.samples.is_empty() {
+            {view(&metrics.load, 3, &metrics.reload, |batch| if batch.samples.is_empty() && props.fresh.is_empty() {
                 html! { <p class="faint small">{if running || run.started_at.is_none() { t.run.samples_soon } else { t.run.no_samples }}</p> }
             } else {
-                let points = |value: fn(&fastflow_shared::MetricsSample) -> f64| -> Vec<Point> {
-                    batch.samples.iter().map(|s| Point { at: s.timestamp, value: value(s), high: s.soft_limit_exceeded }).collect()
+                let last = batch.samples.last().map(|sample| sample.timestamp);
+                let fresh = props.fresh.iter().filter(|sample| running && last.is_none_or(|last| sample.timestamp > last));
+                let samples: Vec<&MetricsSample> = batch.samples.iter().chain(fresh).collect();
+                let points = |value: fn(&MetricsSample) -> f64| -> Vec<Point> {
+                    samples.iter().map(|s| Point { at: s.timestamp, value: value(s), high: s.soft_limit_exceeded }).collect()
                 };
                 let hundred = |cores: f64| cores * 100.0;
                 let mib = |bytes: i64| bytes as f64 / MIB;
-                let memory_limit = run.memory_limit.map(mib).or_else(|| batch.samples.last().and_then(|s| s.ram_limit_mb));
+                let memory_limit = run.memory_limit.map(mib).or_else(|| samples.last().and_then(|s| s.ram_limit_mb));
                 html! {
                     <>
                         <Chart title={t.run.cpu} points={points(|s| s.cpu_percent)} soft={run.cpu_soft_limit.map(hundred)} hard={run.cpu_limit.map(hundred)}
-                            summary={summary(run.cpu_peak_percent, run.cpu_average_percent, &percent)} format={percent.clone()} testid="chart-cpu" />
+                            summary={summary(run.cpu_peak_percent, run.cpu_average_percent, &percent)} format={percent.clone()} pointed={props.pointed} onpick={props.onpick.clone()} testid="chart-cpu" />
                         <Chart title={t.run.memory} points={points(|s| s.ram_mb)} soft={run.memory_soft_limit.map(mib)} hard={memory_limit}
-                            summary={summary(run.ram_peak_mb, run.ram_average_mb, &size)} format={size.clone()} testid="chart-memory" />
+                            summary={summary(run.ram_peak_mb, run.ram_average_mb, &size)} format={size.clone()} pointed={props.pointed} onpick={props.onpick.clone()} testid="chart-memory" />
                     </>
                 }
             })}

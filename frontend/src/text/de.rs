@@ -163,6 +163,17 @@ pub const TEXTS: Texts = Texts {
         switched_off: "Ausgeschaltet",
         started: "Lauf gestartet",
         all_tags: "Alle",
+        failures: "In den letzten 24 Stunden fehlgeschlagen",
+        day: |day, all, bad| {
+            if all == 0 {
+                format!("{day}: keine Läufe")
+            } else if bad == 0 {
+                format!("{day}: {all} Läufe")
+            } else {
+                format!("{day}: {all} Läufe, {bad} fehlgeschlagen")
+            }
+        },
+        year: |all, bad| format!("{all} Läufe im letzten Jahr, {bad} fehlgeschlagen"),
         of_slots: |used, all| format!("{used} von {all} Plätzen belegt"),
         started_name: |name| format!("{name} wurde gestartet."),
         sync_result: |added, changed, removed| format!("{added} neu, {changed} geändert, {removed} entfernt"),

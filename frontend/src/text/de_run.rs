@@ -68,19 +68,20 @@ pub const RUN: RunTexts = RunTexts {
     success_lead: "Mit Exit-Code 0 geendet.",
     silent: "Keine Ausgabe seit",
     cached_environment: "war bereit",
+    notify: "Am Ende benachrichtigen",
+    notify_on: "Sie werden benachrichtigt, wenn der Lauf endet, solange dieser Tab offen ist.",
     title: |name| format!("Lauf von {name}"),
     queue_position: |n| format!("Platz {n} in der Schlange"),
     attempt_of: |n, all| format!("{n} von {all}"),
     by: |who| format!("von {who}"),
     exit: |code| format!("Exit-Code {code}"),
-    of_limit: |used, limit| format!("{used} von {limit}"),
 };
 
 /// The log viewer.
 pub const LOG: Log = Log {
     label: "Log",
     jump: "Zum Neuesten",
-    search: "In geladenen Zeilen suchen",
+    search: "Im ganzen Log suchen",
     next: "Nächster Treffer",
     previous: "Vorheriger Treffer",
     no_hits: "Kein Treffer",
@@ -96,8 +97,11 @@ pub const LOG: Log = Log {
     ended: "Vollständig",
     waiting: "Warte auf die erste Zeile …",
     empty: "Das Skript hat nichts geschrieben.",
-    from_line: "Ab der verlinkten Zeile.",
-    load_all: "Neueste Zeilen zeigen",
+    earlier: "Frühere Zeilen zeigen",
+    away: "Ein früherer Teil",
+    searching: "Sucht …",
+    go: "Zeile oder Zeit",
+    go_hint: "Zu einer Zeile (1500) oder Zeit (18:34:05) springen; Enter springt",
     link: "Link auf diese Zeile",
     stderr: "Standardfehlerausgabe",
     full_page: "Auf eigener Seite öffnen",
@@ -106,7 +110,6 @@ pub const LOG: Log = Log {
     options: "Log-Optionen",
     hits: |at, all| format!("{at} von {all}"),
     skipped: |n| format!("{n} Zeilen sind hier nicht gezeigt. Das gespeicherte Log ist vollständig."),
-    evicted: |n| format!("{n} frühere Zeilen sind nicht mehr geladen."),
     cut: |n| format!("… noch {n} in dieser Zeile; vollständig im Download"),
 };
 
@@ -152,6 +155,7 @@ pub const PIPELINE: PipelineTexts = PipelineTexts {
     no_runs: "Sie lief noch nie. Starte sie, um zu sehen, ob sie läuft.",
     global_default: "Vorgabe des Servers",
     durations: "Dauer der letzten Läufe",
+    peaks: "Spitzenspeicher der letzten Läufe",
     at: |file, line| format!("{file}, Zeile {line}"),
     at_column: |file, line, column| format!("{file}, Zeile {line}, Spalte {column}"),
 };

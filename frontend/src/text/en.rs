@@ -163,6 +163,17 @@ pub const TEXTS: Texts = Texts {
         switched_off: "Switched off",
         started: "Run started",
         all_tags: "All",
+        failures: "Failed in the last 24 hours",
+        day: |day, all, bad| {
+            if all == 0 {
+                format!("{day}: no runs")
+            } else if bad == 0 {
+                format!("{day}: {all} runs")
+            } else {
+                format!("{day}: {all} runs, {bad} failed")
+            }
+        },
+        year: |all, bad| format!("{all} runs in the last year, {bad} failed"),
         of_slots: |used, all| format!("{used} of {all} slots in use"),
         started_name: |name| format!("{name} was started."),
         sync_result: |added, changed, removed| format!("{added} added, {changed} changed, {removed} removed"),

@@ -68,19 +68,20 @@ pub const RUN: RunTexts = RunTexts {
     success_lead: "Ended with exit code 0.",
     silent: "No output for",
     cached_environment: "was ready",
+    notify: "Tell me when it ends",
+    notify_on: "You will be told when the run ends, while this tab is open.",
     title: |name| format!("Run of {name}"),
     queue_position: |n| format!("Position {n} in the queue"),
     attempt_of: |n, all| format!("{n} of {all}"),
     by: |who| format!("by {who}"),
     exit: |code| format!("Exit code {code}"),
-    of_limit: |used, limit| format!("{used} of {limit}"),
 };
 
 /// The log viewer.
 pub const LOG: Log = Log {
     label: "Log",
     jump: "Jump to latest",
-    search: "Search in loaded lines",
+    search: "Search the whole log",
     next: "Next match",
     previous: "Previous match",
     no_hits: "No match",
@@ -96,8 +97,11 @@ pub const LOG: Log = Log {
     ended: "Complete",
     waiting: "Waiting for the first line…",
     empty: "The script wrote nothing.",
-    from_line: "Shown from the linked line on.",
-    load_all: "Show the latest lines",
+    earlier: "Show earlier lines",
+    away: "An earlier part",
+    searching: "Searching…",
+    go: "Line or time",
+    go_hint: "Go to a line (1500) or a time (18:34:05); Enter goes there",
     link: "Link to this line",
     stderr: "Standard error",
     full_page: "Open on a page of its own",
@@ -106,7 +110,6 @@ pub const LOG: Log = Log {
     options: "Log options",
     hits: |at, all| format!("{at} of {all}"),
     skipped: |n| format!("{n} lines not shown here. The stored log is whole."),
-    evicted: |n| format!("{n} earlier lines are no longer loaded."),
     cut: |n| format!("… {n} more in this line; the download has it whole"),
 };
 
@@ -152,6 +155,7 @@ pub const PIPELINE: PipelineTexts = PipelineTexts {
     no_runs: "It never ran. Start it to see whether it works.",
     global_default: "server’s default",
     durations: "Durations of the latest runs",
+    peaks: "Peak memory of the last runs",
     at: |file, line| format!("{file}, line {line}"),
     at_column: |file, line, column| format!("{file}, line {line}, column {column}"),
 };

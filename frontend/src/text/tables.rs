@@ -72,9 +72,9 @@ tables! {
         title, now, idle, idle_hint, queued, pipelines, filter, no_match, empty_title, empty_lead, empty_step1,
         empty_step2, empty_step3, sync, syncing, synced, sync_failed, never_synced, folder, docker_down, latest, never_ran,
         success_rate, mean, run, run_with, invalid, in_repository_off, switch_on, switch_off, switched_on,
-        switched_off, started, all_tags;
+        switched_off, started, all_tags, failures;
         fn of_slots(i32, i32), fn started_name(&str), fn sync_result(usize, usize, usize), fn switch_label(&str),
-        fn active(i32, i32)
+        fn active(i32, i32), fn day(&str, i64, i64), fn year(&str, &str)
     }
     /// The form that starts a pipeline.
     Start {
@@ -93,22 +93,22 @@ tables! {
         variables_hint, no_parameters, source_default, source_secret, source_parameter, source_start, log, resources, cpu,
         memory, peak, average, soft_limit, hard_limit, no_samples, samples_soon, soft_exceeded, throttled, waited, prepared, ran,
         timeline, queue_next, waits_installation, waits_shared, waits_docker, due, timeout, details, no_limit, table, time, created, cores, log_size, stopping_hint,
-        interrupted_hint, success_lead, silent, cached_environment;
-        fn title(&str), fn queue_position(i32), fn attempt_of(i32, i32), fn by(&str), fn exit(i32), fn of_limit(&str, &str)
+        interrupted_hint, success_lead, silent, cached_environment, notify, notify_on;
+        fn title(&str), fn queue_position(i32), fn attempt_of(i32, i32), fn by(&str), fn exit(i32)
     }
     /// The log viewer.
     Log {
         label, jump, search, next, previous, no_hits, stamps, wrap, copy, download, download_plain, download_stamped,
-        reconnecting, connecting, live, ended, waiting, empty, from_line, load_all, link, stderr, full_page, paused,
+        reconnecting, connecting, live, ended, waiting, empty, earlier, away, searching, go, go_hint, link, stderr, full_page, paused,
         copied_link, options;
-        fn hits(usize, usize), fn skipped(&str), fn evicted(&str), fn cut(&str)
+        fn hits(usize, usize), fn skipped(&str), fn cut(&str)
     }
     /// One pipeline.
     PipelineTexts {
         overview, settings, runs, problems, stats, environment, env_unknown, env_building, env_ready, env_failed, built, no_requirements,
         requirements, cpu, memory, soft, timeout, retries, variables, no_variables, tags, discovered, total, failed,
         rate, mean, p95, reset, reset_title, reset_lead, reset_done, since, problem_lead, none, commit, repository_switch,
-        from_file, no_runs, global_default, durations;
+        from_file, no_runs, global_default, durations, peaks;
         fn at(&str, i32), fn at_column(&str, i32, i32)
     }
     /// Secrets and parameters.

@@ -41,6 +41,12 @@ pub struct ChartProps {
     /// Peak and average in words.
     #[prop_or_default]
     pub summary: AttrValue,
+    /// A moment to be marked.
+    #[prop_or_default]
+    pub pointed: Option<DateTime<Utc>>,
+    /// Told of a moment that was clicked.
+    #[prop_or_default]
+    pub onpick: Callback<DateTime<Utc>>,
     /// Writes a value.
     pub format: Callback<f64, String>,
     /// Hook for browser tests.
@@ -66,7 +72,10 @@ pub fn Chart(props: &ChartProps) -> Html {
     if let [(_, y)] = at[..] {
         at.insert(0, (0.0, y));
     }
-    let chosen = (*reading).and_then(|fraction| nearest(&at, fraction));
+    let pointed =
+        props.pointed.map(|at| at.timestamp_millis() as f64).filter(|at| *at >= first && *at <= last && last > first);
+    let chosen =
+        (*reading).or(pointed.map(|at| (at - first) / (last - first))).and_then(|fraction| nearest(&at, fraction));
     let newest = props.points.len().checked_sub(1);
     let shown = chosen.map(|index| index.min(newest.unwrap_or(0))).or(newest).map(|index| props.points[index]);
 
@@ -78,6 +87,10 @@ pub fn Chart(props: &ChartProps) -> Html {
             set.set(Some((f64::from(event.client_x()) - area.left()) / area.width()));
         }
     });
+    let picked =
+        chosen.filter(|_| reading.is_some()).zip(newest).map(|(index, newest)| props.points[index.min(newest)].at);
+    let pick = props.onpick.clone();
+    let onclick = Callback::from(move |_: MouseEvent| picked.into_iter().for_each(|at| pick.emit(at)));
     let set = reading.setter();
     let onpointerleave = Callback::from(move |_: PointerEvent| set.set(None));
     let limit = |value: Option<f64>, class: &'static str| {
@@ -103,7 +116,7 @@ pub fn Chart(props: &ChartProps) -> Html {
                 }
                 <span class="chart-sum num">{&props.summary}</span>
             </figcaption>
-            <div class="chart-area" {onpointermove} {onpointerleave}>
+            <div class="chart-area" {onpointermove} {onpointerleave} {onclick}>
                 <svg viewBox={format!("0 0 {} {}", fixed(WIDTH, 0), fixed(HEIGHT, 0))} preserveAspectRatio="none" aria-hidden="true" focusable="false">
                     <line class="chart-grid" x1="0" x2={fixed(WIDTH, 0)} y1={fixed(HEIGHT / 2.0, 0)} y2={fixed(HEIGHT / 2.0, 0)} />
                     <path class="chart-fill" d={area(&at)} />

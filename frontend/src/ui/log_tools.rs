@@ -16,8 +16,14 @@ pub const SEARCH_ID: &str = "log-search";
 pub struct LogToolsProps {
     /// What is searched for.
     pub needle: AttrValue,
-    /// Hits before and with the current one, and all.
+    /// The current hit's number, and how many there are.
     pub hits: (usize, usize),
+    /// What the search says: that it looks, found nothing, or how far it is.
+    pub says: AttrValue,
+    /// Told of a line or a time to go to.
+    pub ongo: Callback<String>,
+    /// Whether that could not be understood.
+    pub lost: bool,
     /// Told of what is typed.
     pub onsearch: Callback<String>,
     /// Told to go on (or back).
@@ -54,7 +60,13 @@ pub fn LogTools(props: &LogToolsProps) -> Html {
         "Escape" => search.emit(String::new()),
         _ => {}
     });
-    let (at, all) = props.hits;
+    let all = props.hits.1;
+    let place = use_state_eq(String::new);
+    let (set_place, go, wanted) = (place.setter(), props.ongo.clone(), (*place).clone());
+    let onplace = Callback::from(move |event: SubmitEvent| {
+        event.prevent_default();
+        go.emit(wanted.clone());
+    });
     let searching = !props.needle.is_empty();
     let (next, previous) = (props.onstep.clone(), props.onstep.clone());
     html! {
@@ -66,7 +78,7 @@ pub fn LogTools(props: &LogToolsProps) -> Html {
                     autocomplete="off" spellcheck="false" data-testid="log-search" />
                 if searching {
                     <span class="log-hits num" role="status" data-testid="log-hits">
-                        {if all == 0 { t.log.no_hits.to_owned() } else { (t.log.hits)(at, all) }}
+                        {&props.says}
                     </span>
                     <Button text={t.log.previous} icon={Icon::ChevronUp} icon_only=true small=true look={Look::Ghost} disabled={all == 0}
                         onclick={Callback::from(move |()| previous.emit(false))} />
@@ -75,6 +87,10 @@ pub fn LogTools(props: &LogToolsProps) -> Html {
                 }
             </div>
             <div class="log-switches">
+                <form class="log-go" onsubmit={onplace}>
+                    <input class="input" aria-label={t.log.go_hint} placeholder={t.log.go} title={t.log.go_hint} value={(*place).clone()} autocomplete="off" spellcheck="false"
+                        aria-invalid={props.lost.then_some("true")} oninput={move |event: InputEvent| set_place.set(typed(&event))} data-testid="log-go" />
+                </form>
                 <Button text={t.log.stamps} icon={Icon::Clock} icon_only=true small=true look={Look::Ghost} pressed={props.stamps}
                     testid="log-stamps" onclick={props.onstamps.clone()} />
                 <Button text={t.log.wrap} icon={Icon::Wrap} icon_only=true small=true look={Look::Ghost} pressed={props.wrap}

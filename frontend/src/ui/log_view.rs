@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use chrono::{DateTime, Utc};
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement};
 use yew::prelude::*;
@@ -12,7 +13,6 @@ use super::log_row::LogRow;
 use super::log_tools::{LogTools, SEARCH_ID};
 use crate::browser;
 use crate::logic::log_model::{LogModel, WINDOW, window};
-use crate::logic::log_search::{matches, step};
 use crate::text::use_text;
 
 /// Pixels from an edge at which the window moves on.
@@ -31,8 +31,33 @@ pub struct LogViewProps {
     pub version: u64,
     /// Whether no more lines will come.
     pub ended: bool,
-    /// Offset that a link leads to.
-    pub target: Option<i64>,
+    /// Offset that a link, a jump or a search leads to, and a number that tells two visits apart.
+    pub target: Option<(i64, u32)>,
+    /// Whether this is a part of the log that is read page by page.
+    pub paged: bool,
+    /// Told to read the page after the last row, or before the first.
+    pub onmore: Callback<bool>,
+    /// Told to show the lines before the first row, which are not here.
+    pub onearlier: Callback<()>,
+    /// Told to follow the end.
+    pub onlatest: Callback<()>,
+    /// Told of the time of the line under the pointer.
+    #[prop_or_default]
+    pub onpoint: Callback<Option<DateTime<Utc>>>,
+    /// What is searched for.
+    pub needle: AttrValue,
+    /// Number of the hit that is shown, and how many there are.
+    pub hits: (usize, usize),
+    /// What the search says.
+    pub says: AttrValue,
+    /// Told of what is searched for.
+    pub onsearch: Callback<String>,
+    /// Told to go to the next hit, or to the one before.
+    pub onstep: Callback<bool>,
+    /// Told of a line or a time to go to.
+    pub ongo: Callback<String>,
+    /// Whether that could not be understood.
+    pub lost: bool,
     /// Whether times are shown.
     pub stamps: bool,
     /// Told to change that.
@@ -60,8 +85,9 @@ impl PartialEq for LogViewProps {
     fn eq(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.model, &other.model)
             && self.version == other.version
-            && (self.ended, self.target, self.stamps, self.wrap)
-                == (other.ended, other.target, other.stamps, other.wrap)
+            && (self.ended, self.target, self.stamps, self.wrap, self.paged, self.lost, self.hits)
+                == (other.ended, other.target, other.stamps, other.wrap, other.paged, other.lost, other.hits)
+            && (&self.needle, &self.says) == (&other.needle, &other.says)
             && self.children == other.children
             && self.notice == other.notice
             && self.onlink == other.onlink
@@ -80,6 +106,8 @@ struct Place {
     drawn: Option<u64>,
     /// A row to bring to the middle after the next drawing.
     goal: Option<u64>,
+    /// How often rows had come before the first when this was drawn last.
+    grown: u32,
 }
 
 /// The viewer.
@@ -90,29 +118,31 @@ pub fn LogView(props: &LogViewProps) -> Html {
     let place = use_mut_ref(Place::default);
     // None follows the end; else the sequence number of the window's first row.
     let anchor = use_state_eq(|| None::<u64>);
-    let needle = use_state_eq(|| AttrValue::Static(""));
-    let current = use_state_eq(|| None::<u64>);
-    let reached = use_mut_ref(|| None::<i64>);
+    let reached = use_mut_ref(|| None::<(i64, u32)>);
 
     let model = props.model.borrow();
     let rows = model.rows();
     let first = rows.front().map_or(0, |row| row.seq);
     let index = |seq: u64| usize::try_from(seq.saturating_sub(first)).unwrap_or(0);
     let range = window(rows.len(), (*anchor).map(index));
-    let found = use_memo(((*needle).clone(), props.version), |(needle, _)| matches(rows, needle));
-    let at = (*current).and_then(|seq| found.iter().position(|s| *s == seq)).map_or(0, |index| index + 1);
 
-    // Bring a linked line into view once, as soon as it is here.
-    if let Some(offset) = props.target.filter(|target| *reached.borrow() != Some(*target))
+    // Bring a wanted line into view once, as soon as it is here.
+    if let Some((offset, visit)) = props.target.filter(|target| *reached.borrow() != Some(*target))
         && let Some(row) = rows.iter().find(|row| row.offset >= offset)
     {
-        *reached.borrow_mut() = Some(offset);
+        *reached.borrow_mut() = Some((offset, visit));
         place.borrow_mut().goal = Some(row.seq);
         anchor.set(Some(row.seq.saturating_sub(WINDOW as u64 / 2).max(first)));
     }
 
+    // Who reads at the very top cannot scroll further up: the window follows rows that came before it.
+    let grown = std::mem::replace(&mut place.borrow_mut().grown, model.grown());
+    if grown < model.grown() && range.start > 0 && place.borrow().top < EDGE && place.borrow().goal.is_none() {
+        anchor.set(Some(first + range.start.saturating_sub(SHIFT) as u64));
+    }
+
     let drawn_first = rows.get(range.start).map(|row| row.seq);
-    let following = anchor.is_none();
+    let following = anchor.is_none() && !props.paged;
     let (node, held) = (scroller.clone(), place.clone());
     use_effect(move || {
         if let Some(node) = node.cast::<HtmlElement>() {
@@ -121,30 +151,18 @@ pub fn LogView(props: &LogViewProps) -> Html {
     });
 
     let jump = {
-        let anchor = anchor.setter();
-        Callback::from(move |()| anchor.set(None))
-    };
-    let onstep = {
-        let (found, now, set, anchor, place) =
-            (found.clone(), *current, current.setter(), anchor.setter(), place.clone());
-        Callback::from(move |forward: bool| {
-            if let Some(seq) = step(&found, now, forward) {
-                place.borrow_mut().goal = Some(seq);
-                anchor.set(Some(seq.saturating_sub(WINDOW as u64 / 2).max(first)));
-                set.set(Some(seq));
+        let (anchor, paged, latest) = (anchor.setter(), props.paged, props.onlatest.clone());
+        Callback::from(move |()| {
+            anchor.set(None);
+            if paged {
+                latest.emit(());
             }
-        })
-    };
-    let onsearch = {
-        let (needle, current) = (needle.setter(), current.setter());
-        Callback::from(move |text: String| {
-            needle.set(text.into());
-            current.set(None);
         })
     };
     let onscroll = {
         let (anchor, set, place) = (*anchor, anchor.setter(), place.clone());
         let (start, end, len) = (range.start, range.end, rows.len());
+        let (paged, more, goes_on, begins) = (props.paged, props.onmore.clone(), model.goes_on(), model.start() == 0);
         Callback::from(move |event: Event| {
             let Some(node) = event.target().and_then(|target| target.dyn_into::<HtmlElement>().ok()) else { return };
             let mut place = place.borrow_mut();
@@ -155,8 +173,13 @@ pub fn LogView(props: &LogViewProps) -> Html {
             place.pin = pin(&node);
             let seq_at = |index: usize| Some(first + index as u64);
             match anchor {
-                None if went_up && below > NEAR_END => set.set(seq_at(start)),
-                Some(_) if below <= NEAR_END && end == len => set.set(None),
+                // At once to the very top: the window must move, or there would be nothing left to scroll to.
+                None if went_up && below > NEAR_END => {
+                    set.set(seq_at(if top < EDGE { start.saturating_sub(SHIFT) } else { start }))
+                }
+                Some(_) if below <= NEAR_END && end == len && !paged => set.set(None),
+                Some(_) if paged && top < EDGE && start == 0 && !begins => more.emit(false),
+                Some(_) if paged && below < EDGE && end == len && goes_on => more.emit(true),
                 Some(_) if top < EDGE && start > 0 => set.set(seq_at(start.saturating_sub(SHIFT))),
                 Some(_) if below < EDGE && end < len => set.set(seq_at(start + SHIFT)),
                 _ => {}
@@ -164,7 +187,8 @@ pub fn LogView(props: &LogViewProps) -> Html {
         })
     };
     let onkeydown = {
-        let (jump, step, wrap, stamps) = (jump.clone(), onstep.clone(), props.onwrap.clone(), props.onstamps.clone());
+        let (jump, step, wrap, stamps) =
+            (jump.clone(), props.onstep.clone(), props.onwrap.clone(), props.onstamps.clone());
         Callback::from(move |event: KeyboardEvent| {
             if event.ctrl_key() || event.meta_key() || event.alt_key() || in_field(&event) {
                 return;
@@ -191,10 +215,23 @@ pub fn LogView(props: &LogViewProps) -> Html {
             copy.emit(lines.join("\n"));
         })
     };
-    let evicted = i64::try_from(model.evicted()).unwrap_or(i64::MAX);
+    let point = {
+        let (model, onpoint) = (props.model.clone(), props.onpoint.clone());
+        Callback::from(move |event: MouseEvent| {
+            let row = event.target().and_then(|target| target.dyn_into::<Element>().ok());
+            let row = row.and_then(|row| row.closest("[data-seq]").ok().flatten());
+            let seq = row.and_then(|row| row.get_attribute("data-seq")?.parse::<u64>().ok());
+            let model = model.borrow();
+            let first = model.rows().front().map_or(0, |row| row.seq);
+            let index = seq.and_then(|seq| usize::try_from(seq.checked_sub(first)?).ok());
+            onpoint.emit(index.and_then(|index| model.rows().get(index)?.time));
+        })
+    };
+    let leave = props.onpoint.reform(|_: MouseEvent| None);
     html! {
         <section class="log" aria-label={t.log.label} {onkeydown} data-testid="log">
-            <LogTools needle={(*needle).clone()} hits={(at, found.len())} {onsearch} {onstep} stamps={props.stamps} onstamps={props.onstamps.clone()}
+            <LogTools needle={props.needle.clone()} hits={props.hits} says={props.says.clone()} onsearch={props.onsearch.clone()} onstep={props.onstep.clone()}
+                ongo={props.ongo.clone()} lost={props.lost} stamps={props.stamps} onstamps={props.onstamps.clone()}
                 wrap={props.wrap} onwrap={props.onwrap.clone()} {oncopy} download={props.download.clone()}
                 download_stamped={props.download_stamped.clone()}>
                 {props.children.clone()}
@@ -203,22 +240,22 @@ pub fn LogView(props: &LogViewProps) -> Html {
             <div class="log-frame">
                 // Not aria-live: a flood read aloud helps nobody. The region can be focused and read.
                 <div ref={scroller} class={classes!("log-scroll", (!props.wrap).then_some("no-wrap"))} tabindex="0" role="group"
-                    aria-label={t.log.label} {onscroll} data-testid="log-lines">
-                    if evicted > 0 && range.start == 0 {
-                        <div class="ln ln-gap">{glyph(Icon::Skip)}
-                            <span>{(t.log.evicted)(&t.number(evicted))}{" "}<a href={props.download.clone()} download="">{t.common.download}</a></span>
+                    aria-label={t.log.label} {onscroll} onmouseover={point} onmouseleave={leave} data-testid="log-lines">
+                    if !props.paged && model.start() > 0 && range.start == 0 {
+                        <div class="ln ln-gap">
+                            <button type="button" class="link" onclick={props.onearlier.reform(|_: MouseEvent| ())} data-testid="log-earlier">{t.log.earlier}</button>
                         </div>
                     }
                     if rows.is_empty() {
                         <p class="log-none">{if props.ended { t.log.empty } else { t.log.waiting }}</p>
                     }
                     {for rows.range(range.clone()).map(|row| html! {
-                        <LogRow key={row.seq} row={row.clone()} needle={(*needle).clone()} current={*current == Some(row.seq)}
-                            target={props.target == Some(row.offset)} stamps={props.stamps} download={props.download.clone()}
+                        <LogRow key={row.seq} row={row.clone()} needle={props.needle.clone()} current={props.hits.0 > 0 && props.target.is_some_and(|(offset, _)| offset == row.offset)}
+                            target={props.target.is_some_and(|(offset, _)| offset == row.offset)} stamps={props.stamps} download={props.download.clone()}
                             onlink={props.onlink.clone()} />
                     })}
                 </div>
-                if !following {
+                if !following && (props.paged || !rows.is_empty()) {
                     <button type="button" class="log-jump" onclick={jump.reform(|_| ())} data-testid="log-jump">
                         {glyph(Icon::ArrowDown)}{t.log.jump}
                     </button>

@@ -123,3 +123,51 @@ async fn a_page_connects_again_by_itself_after_the_server_was_away() {
     assert_eq!(lines, 100, "every line once: {text}");
     browser.close().await;
 }
+
+#[tokio::test]
+async fn a_person_finds_a_line_in_a_long_log() {
+    let server = Server::start(Options::new()).await;
+    server.pipeline("long", "for n in range(1, 50001): print(f'line {n:05d} of many')");
+    let run = server.client().run_well("long").await;
+    let browser = Browser::open(Look { width: 1440, height: 900, language: "en-US" }).await;
+    let page = format!("/runs/{}", run.id);
+    // A link survives the login.
+    browser.goto(&format!("{}{page}", server.base())).await;
+    browser.find("username").await.send_keys(USER).await.expect("typed");
+    browser.find("password").await.send_keys(PASSWORD).await.expect("typed");
+    browser.click("[data-testid='login-submit']").await;
+    browser.text_when("[data-testid='log-lines']", "line 50000 of many").await;
+    let rows = browser.run("return document.querySelectorAll('[data-testid=log-lines] .ln').length").await;
+    assert!(rows.as_u64().is_some_and(|rows| rows <= 501), "{rows} rows are drawn");
+
+    // The server searches what is not loaded.
+    browser.find("log-search").await.send_keys("LINE 0123").await.expect("typed");
+    browser.text_when("[data-testid='log-hits']", "1 of 10").await;
+    browser.text_when(".ln-now", "line 01230 of many").await;
+    browser.find("log-search").await.send_keys("\u{e007}").await.expect("typed");
+    browser.text_when("[data-testid='log-hits']", "2 of 10").await;
+    browser.text_when(".ln-now", "line 01231 of many").await;
+    browser.picture("log-search").await;
+
+    // To a line, to a nonsense, and back to the end.
+    browser.find("log-go").await.send_keys("31415\u{e007}").await.expect("typed");
+    browser.text_when(".ln-target", "line 31415 of many").await;
+    let number = browser.run("return document.querySelector('.ln-target .ln-no').textContent").await;
+    assert_eq!(number, "31415");
+    browser.find("log-go").await.send_keys("x\u{e007}").await.expect("typed");
+    browser.find_css("[data-testid='log-go'][aria-invalid='true']").await;
+    browser.click("[data-testid='log-jump']").await;
+    browser.text_when("[data-testid='log-lines']", "line 50000 of many").await;
+
+    // Upwards beyond what is loaded.
+    let up = "document.querySelector('[data-testid=log-lines]').scrollTo(0, 0)";
+    fastflow_tests::wait::until("the way to earlier lines", std::time::Duration::from_secs(30), async || {
+        browser.run(up).await;
+        let found = browser.run("return document.querySelectorAll('[data-testid=log-earlier]').length").await;
+        (found == 1).then_some(())
+    })
+    .await;
+    browser.click("[data-testid='log-earlier']").await;
+    browser.text_when(".ln-target", "line 49001 of many").await;
+    browser.close().await;
+}

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use fastflow_shared::{RunStatus, routes};
+use fastflow_shared::{LogHits, LogPage, RunDay, RunStatus, routes};
 use fastflow_tests::{Options, Server, place};
 
 /// Both streams, with times on the way: what comes out of each is known, how they mix is not.
@@ -139,4 +139,85 @@ async fn a_log_that_is_too_large_is_cut_off_with_a_mark_while_the_run_goes_on() 
     let marks: Vec<&str> = log.lines().filter(|line| line.starts_with("[fastflow] ")).collect();
     assert!(!marks.is_empty(), "nothing says that the log was cut off");
     assert!(marks.iter().any(|mark| mark.contains("LOG_MAX_SIZE_MB") || mark.contains("limit")), "{marks:?}");
+}
+
+#[tokio::test]
+async fn a_log_is_paged_from_any_place_and_searched_on_the_server() {
+    let server = Server::start(Options::new()).await;
+    let client = server.client();
+    server.pipeline("lines", "for n in range(1, 3001): print(f'Line {n:04d}')");
+    let run = client.run_well("lines").await;
+    let page = async |query: &str| -> LogPage {
+        client.get(&format!("{}?{query}", routes::run_logs_lines(&run.id))).await.expect(200).json()
+    };
+    let texts = |page: &LogPage| page.lines.iter().map(|line| line.text.clone()).collect::<Vec<_>>();
+    let numbered = |from: i64, to: i64| (from..=to).map(|n| format!("Line {n:04}")).collect::<Vec<_>>();
+
+    // Forwards, page after page, is the whole; so is backwards.
+    let (mut forwards, mut offset) = (Vec::new(), 0);
+    loop {
+        let page = page(&format!("offset={offset}&limit=700")).await;
+        assert_eq!(page.first_line, i64::try_from(forwards.len()).expect("few") + 1);
+        forwards.extend(texts(&page));
+        offset = page.next;
+        if page.next == page.end {
+            assert!(page.finished);
+            break;
+        }
+    }
+    assert_eq!(forwards, numbered(1, 3000));
+    let (mut backwards, mut edge) = (Vec::new(), offset);
+    while edge > 0 {
+        let page = page(&format!("before={edge}&limit=700")).await;
+        assert_eq!(page.next, edge, "pages meet");
+        backwards.splice(0..0, texts(&page));
+        edge = page.start;
+    }
+    assert_eq!(backwards, numbered(1, 3000));
+
+    let middle = page("line=1500&limit=3").await;
+    assert_eq!((middle.first_line, texts(&middle)), (1500, numbered(1500, 1502)));
+    let moment = middle.lines[0].time;
+    let timed = page(&format!("time={}&limit=1", moment.format("%Y-%m-%dT%H:%M:%S%.9fZ"))).await;
+    assert!(timed.first_line <= 1500 && timed.lines[0].time == moment, "{timed:?}");
+
+    let find = async |query: &str| -> LogHits {
+        client.get(&format!("{}?{query}", routes::run_logs_search(&run.id))).await.expect(200).json()
+    };
+    let hits = find("text=line%20299").await;
+    assert_eq!(hits.hits.iter().map(|hit| hit.line).collect::<Vec<_>>(), (2990..=2999).collect::<Vec<_>>());
+    assert_eq!(hits.next, None);
+    let linked = page(&format!("offset={}&limit=1", hits.hits[0].offset)).await;
+    assert_eq!(texts(&linked), ["Line 2990"]);
+    assert!(find("text=line%20299&case=true").await.hits.is_empty());
+    let first = find("text=Line&limit=2").await;
+    let more = find(&format!("text=Line&limit=2&from={}", first.next.expect("there is more"))).await;
+    assert_eq!(more.hits[0].line, 3);
+
+    for wrong in ["lines?limit=0", "lines?limit=5000", "search?text=", "search?text=x&limit=0"] {
+        let answer = client.get(&format!("{}/{wrong}", routes::run_logs(&run.id))).await;
+        let _ = answer.problem(422, "invalid_values");
+    }
+    let nobody = client.get(&routes::run_logs_lines("01a00000-0000-7000-8000-000000000000")).await;
+    let _ = nobody.problem(404, "run_not_found");
+}
+
+#[tokio::test]
+async fn runs_are_counted_by_the_days_of_a_time_zone() {
+    let server = Server::start(Options::new()).await;
+    let client = server.client();
+    server.pipeline("good", "print(1)");
+    server.pipeline("bad", "raise SystemExit(1)");
+    client.run_well("good").await;
+    client.run_to_end("bad").await;
+    let days = async |query: &str| -> Vec<RunDay> {
+        client.get(&format!("{}?{query}", routes::RUN_DAYS)).await.expect(200).json()
+    };
+    let sum = |days: &[RunDay]| days.iter().fold((0, 0), |sum, day| (sum.0 + day.succeeded, sum.1 + day.failed));
+    assert_eq!(sum(&days("").await), (1, 1));
+    assert_eq!(sum(&days("timezone=Asia/Kathmandu&pipeline=bad&days=2").await), (0, 1));
+    for wrong in ["days=0", "days=9999", "timezone=Mars/Olympus"] {
+        let answer = client.get(&format!("{}?{wrong}", routes::RUN_DAYS)).await;
+        let _ = answer.problem(422, "invalid_values");
+    }
 }

@@ -168,3 +168,33 @@ async fn every_page_is_read_from_an_index_in_its_order() {
     let steps = plan(&store, LATEST_SQLITE.to_owned()).await.join("; ");
     assert!(!steps.contains("SCAN r") && !steps.contains("SCAN x"), "{steps}");
 }
+
+#[tokio::test]
+async fn runs_are_counted_by_quarter_of_an_hour_and_status() {
+    on_both(async |store| {
+        let quarter = 900_000;
+        for (id, pipeline, at, ends) in [
+            ("a", "x", quarter * 10, Some(true)),
+            ("b", "x", quarter * 11 - 1, Some(true)),
+            ("c", "y", quarter * 11 - 1, Some(false)),
+            ("d", "x", quarter * 11, None),
+            ("e", "x", quarter * 12, Some(true)),
+        ] {
+            store.insert_run(&new_run(id, pipeline, at)).await.expect("inserted");
+            if let Some(well) = ends {
+                finish(&store, id, well, at, at + 1).await;
+            }
+        }
+        let counted = async |pipeline, from: i64, to: i64| {
+            let mut counts =
+                store.run_counts(pipeline, Millis(quarter * from), Millis(quarter * to)).await.expect("counted");
+            counts.sort_unstable_by_key(|(quarter, status, _)| (*quarter, status.as_str()));
+            counts
+        };
+        let (good, bad, waits) = (RunStatus::Success, RunStatus::Failed, RunStatus::Pending);
+        assert_eq!(counted(None, 10, 12).await, [(10, bad, 1), (10, good, 2), (11, waits, 1)]);
+        assert_eq!(counted(Some("y"), 0, 99).await, [(10, bad, 1)]);
+        assert_eq!(counted(Some("nobody"), 0, 99).await, []);
+    })
+    .await;
+}
