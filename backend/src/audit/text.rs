@@ -79,7 +79,7 @@ mod tests {
             prop_assert!(whole);
             let cell = cell(&plain);
             prop_assert!(!cell.starts_with(['=', '+', '-', '@']) && !cell.starts_with("\"="));
-            prop_assert!(cell.matches('"').count() % 2 == 0);
+            prop_assert!(cell.matches('"').count().is_multiple_of(2));
         }
     }
 }

@@ -165,7 +165,9 @@ impl Runs {
             Ok(false) => return Ok(None),
             Err(error) => self.was_it_stored(&new, error).await?,
         }
-        reservation.map(Reservation::keep);
+        if let Some(reservation) = reservation {
+            reservation.keep();
+        }
         // Only now, when the start is ours: a rival's start must not take a place from others, not even for a moment.
         let place = self.inner.admission.enter_always(id);
         Ok(Some(self.begin(claim, new, place).await))
@@ -329,7 +331,9 @@ impl Runs {
             if let Err(error) = runs.inner.rooms.store.insert_run(&new).await {
                 runs.was_it_stored(&new, error).await?;
             }
-            reservation.map(Reservation::keep);
+            if let Some(reservation) = reservation {
+                reservation.keep();
+            }
             Ok(runs.begin(claim, new, place).await)
         });
         stored.await.unwrap_or(Err(LaunchError::Closing))
