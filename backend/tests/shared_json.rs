@@ -420,7 +420,7 @@ fn job_draft() -> JobDraft {
         overlap: OverlapPolicy::Queue,
         max_instances: Some(1),
         parameters: pairs(),
-        overrides: overrides(),
+        overrides: Some(overrides()),
     }
 }
 

@@ -183,9 +183,7 @@ pub struct JobDraft {
     #[cfg_attr(feature = "openapi", oai(default))]
     pub parameters: BTreeMap<String, String>,
     /// What its runs have instead of what their pipeline says.
-    #[serde(default)]
-    #[cfg_attr(feature = "openapi", oai(default))]
-    pub overrides: JobOverrides,
+    pub overrides: Option<JobOverrides>,
 }
 
 /// Pauses a job, or lets it go on.

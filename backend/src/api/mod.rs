@@ -309,6 +309,9 @@ async fn frame<E: Endpoint>(endpoint: Arc<E>, mut request: Request) -> poem::Res
 mod tests {
     use super::rules::{self, RULES};
 
+    /// Operations that only answer a question which is too long for an address.
+    const QUESTIONS: [&str; 1] = ["explainTrigger"];
+
     /// Reads the document that was reviewed; a story sees to it that it is the one that is served.
     #[test]
     fn every_operation_of_the_document_has_a_rule_and_every_rule_an_operation() {
@@ -328,7 +331,7 @@ mod tests {
                 if says_login != rule.needs.is_some() {
                     wrong.push(format!("{method} {path}: the document and the rule differ about a login"));
                 }
-                if method != "get" && rule.action.is_none() && rule.needs.is_some() {
+                if method != "get" && !QUESTIONS.contains(&id) && rule.action.is_none() && rule.needs.is_some() {
                     wrong.push(format!("{method} {path}: {id} changes something and is not audited"));
                 }
             }

@@ -107,6 +107,7 @@ pub const RULES: &[Rule] = &[
     operator("switchPipeline").audited("pipeline.switch"),
     operator("startPipeline").audited("run.start"),
     viewer("listPipelineRuns"),
+    admin("deletePipeline").audited("pipeline.delete"),
     viewer("getPipelineStats"),
     viewer("getPipelineEnvironment"),
     operator("resetPipelineStats").audited("pipeline.reset_stats"),

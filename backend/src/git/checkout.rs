@@ -241,9 +241,11 @@ impl Writer<'_> {
         if !self.settle(fs::create_dir(path), shown)? {
             return Ok(false);
         }
-        for inner in &tree {
+        // Files before folders: what says of a pipeline that it is one is there, however much lies beneath.
+        let (folders, files): (Vec<_>, Vec<_>) = tree.iter().partition(|inner| inner.kind() == Some(ObjectType::Tree));
+        for inner in files.iter().chain(&folders) {
             let name = format!("{shown}/{}", String::from_utf8_lossy(inner.name_bytes()));
-            self.entry(&inner, path, &name, depth + 1)?;
+            self.entry(inner, path, &name, depth + 1)?;
         }
         Ok(true)
     }

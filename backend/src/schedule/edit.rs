@@ -130,7 +130,7 @@ impl Schedule {
                 problem("parameters", error.to_string());
             }
         }
-        let overrides = read_overrides(&draft.overrides, &mut problem);
+        let overrides = read_overrides(&draft.overrides.clone().unwrap_or_default(), &mut problem);
         if !problems.is_empty() {
             return Err(ScheduleError::BadJob(problems));
         }

@@ -50,7 +50,7 @@ fn draft_of(job: Option<&Job>) -> JobDraft {
         overlap: job.overlap,
         max_instances: job.max_instances,
         parameters: job.parameters,
-        overrides: job.overrides,
+        overrides: Some(job.overrides),
     }
 }
 

@@ -126,7 +126,7 @@ async fn what_cannot_be_started_is_refused_with_the_reason() {
         let mut start = StartRun::default();
         start.parameters.insert(name.to_owned(), "1".to_owned());
         let problem = client.try_start_with("fine", &start).await.problem(422, "invalid_values");
-        assert_eq!(problem.errors[0].field, name);
+        assert_eq!(problem.errors[0].field, format!("/parameters/{name}"));
     }
     let bad: [(&str, u16); 3] = [("{", 400), ("[1]", 400), (r#"{"parameters": 3}"#, 400)];
     for (body, status) in bad {

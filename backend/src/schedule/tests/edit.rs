@@ -17,7 +17,7 @@ async fn a_job_from_its_making_to_its_end() {
             overlap: OverlapPolicy::Skip,
             max_instances: Some(2),
             parameters: [("A".to_owned(), "1".to_owned())].into(),
-            overrides: JobOverrides { timeout: Some(60), ..JobOverrides::default() },
+            overrides: Some(JobOverrides { timeout: Some(60), ..JobOverrides::default() }),
             ..draft(TriggerType::Cron, "30 2 * * *")
         };
         let job = server.create(wanted.clone(), "ada").await.expect("made");
@@ -61,7 +61,7 @@ async fn every_mistake_of_a_draft_is_told_with_its_field() {
         max_instances: Some(0),
         catch_up_limit: Some(-1),
         parameters: [("A-B".to_owned(), String::new())].into(),
-        overrides: JobOverrides { mem_hard_limit: Some(5), cpu_hard_limit: Some(0.0), ..JobOverrides::default() },
+        overrides: Some(JobOverrides { mem_hard_limit: Some(5), cpu_hard_limit: Some(0.0), ..JobOverrides::default() }),
         ..draft(TriggerType::Cron, "0 0 2 * * *")
     };
     let Err(ScheduleError::BadJob(problems)) = server.create(bad, "ada").await else { panic!("taken") };
