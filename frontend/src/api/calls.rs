@@ -1,5 +1,7 @@
 //! The calls, one function each.
 
+#![expect(clippy::needless_pass_by_value, reason = "hooks call them with what they own")]
+
 use chrono::{DateTime, Utc};
 use fastflow_shared::{
     ApiToken, ApiTokenCreated, AuditPage, Chore, FiringPage, Job, JobDraft, JobSwitch, LogHits, LogPage, Login,
@@ -9,9 +11,9 @@ use fastflow_shared::{
     VaultEntry, routes,
 };
 use gloo_net::http::Method;
-use serde_json::{Map, Value};
 
 use super::client::{Answer, Ask, deliver, dismiss, get, get_even, order, write};
+use crate::logic::plain::Plains;
 use crate::logic::query::{RunFilter, url};
 
 /// Rows of one page of runs.
@@ -141,12 +143,12 @@ pub async fn sync_begin() -> Answer<SyncStatus> {
 }
 
 /// Where the code comes from. As plain JSON: the form is made from a list of fields.
-pub async fn sync_settings() -> Answer<Map<String, Value>> {
+pub async fn sync_settings() -> Answer<Plains> {
     get(routes::SYNC_SETTINGS).await
 }
 
 /// Saves where the code comes from, or only tries it.
-pub async fn sync_change((settings, save): (Map<String, Value>, bool)) -> Answer<Map<String, Value>> {
+pub async fn sync_change((settings, save): (Plains, bool)) -> Answer<Plains> {
     let (method, path) = if save { (Method::PUT, routes::SYNC_SETTINGS) } else { (Method::POST, routes::SYNC_TEST) };
     write(method, path, &settings).await
 }
@@ -221,7 +223,11 @@ pub fn explain(trigger: TriggerDraft) -> Ask<Outlook> {
 
 /// What fired and what would fire.
 pub fn preview(from: DateTime<Utc>, to: DateTime<Utc>) -> Ask<Preview> {
-    let text = |at: DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    #[expect(clippy::cast_precision_loss, reason = "exact for 285,000 years")]
+    let text = |at: DateTime<Utc>| {
+        let date = js_sys::Date::new(&(at.timestamp_millis() as f64).into());
+        String::from(date.to_iso_string())
+    };
     get(&url(routes::PREVIEW, &[("from", text(from)), ("to", text(to))]))
 }
 

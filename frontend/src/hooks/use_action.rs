@@ -49,11 +49,14 @@ where
 /// A write under way; good news is what to do next.
 type Coming = Pin<Box<dyn Future<Output = Result<Box<dyn FnOnce()>, Fault>>>>;
 
+/// Begins a write.
+type Order = Box<dyn FnOnce() -> Coming>;
+
 /// What a write needs whatever it writes: it exists once, and each write is a thin typed skin over it.
 struct Writer {
     busy: bool,
     fault: Option<Fault>,
-    order: Rc<dyn Fn(Box<dyn FnOnce() -> Coming>)>,
+    order: Rc<dyn Fn(Order)>,
 }
 
 impl Writer {

@@ -77,8 +77,11 @@ where
     Loaded { load, reload, put: (*put).clone() }
 }
 
+/// What is known, how to ask again, and how to put something else in its place.
+type Held = (Load<dyn Any>, Callback<()>, Callback<Rc<dyn Any>>);
+
 #[hook]
-fn use_any(key: AnyKey, ask: Box<dyn Fn() -> Coming>) -> (Load<dyn Any>, Callback<()>, Callback<Rc<dyn Any>>) {
+fn use_any(key: AnyKey, ask: Box<dyn Fn() -> Coming>) -> Held {
     let state = use_mut_ref(|| Load::<dyn Any>::Pending);
     let question = use_mut_ref(|| 0_u64);
     let redraw = use_force_update();

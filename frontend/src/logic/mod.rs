@@ -11,6 +11,7 @@ pub mod log_model;
 pub mod log_search;
 pub mod outcome;
 pub mod place;
+pub mod plain;
 pub mod query;
 pub mod time;
 pub mod year;

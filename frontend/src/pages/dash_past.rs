@@ -74,7 +74,7 @@ pub fn Year() -> Html {
     let days = use_load((), |()| api::run_days(browser::timezone()));
     use_live(
         (),
-        |event| event.kind == "run" && event.status.is_some_and(|status| status.is_final()),
+        |event| event.kind == "run" && event.status.is_some_and(fastflow_shared::RunStatus::is_final),
         days.reload.clone(),
     );
     let Some(list) = days.load.data().filter(|list| !list.is_empty()) else { return html! {} };

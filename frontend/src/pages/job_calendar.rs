@@ -1,6 +1,6 @@
 //! A week of due times: what they did, and what they will do.
 
-use chrono::{DateTime, Days, Local, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, Days, Local, NaiveDate, Timelike, Utc};
 use fastflow_shared::{Firing, FiringStatus};
 use yew::prelude::*;
 
@@ -65,12 +65,13 @@ pub fn JobCalendar() -> Html {
                 <>
                     <ol class="week">
                         {for days.iter().map(|day| html! {
-                            <li key={day.to_string()}>
-                                <h3 class="num">{day.format("%m-%d").to_string()}</h3>
+                            <li key={day.num_days_from_ce()}>
+                                <h3 class="num">{format!("{:02}-{:02}", day.month(), day.day())}</h3>
                                 {for entries(&preview.items, *day).into_iter().map(|(item, count)| {
                                     let (word, tone) = firing_word(t, item);
-                                    let time = item.due_at.with_timezone(&Local).format("%H:%M");
-                                    let text = if count > 1 { format!("{time} ×{count}") } else { time.to_string() };
+                                    let at = item.due_at.with_timezone(&Local);
+                                    let time = format!("{:02}:{:02}", at.hour(), at.minute());
+                                    let text = if count > 1 { format!("{time} ×{count}") } else { time };
                                     let to = match &item.run {
                                         Some(run) if count == 1 && item.status != FiringStatus::Planned => Route::Run { id: run.id.clone() },
                                         _ => Route::Pipeline { name: item.pipeline_name.clone() },

@@ -40,7 +40,7 @@ pub fn LoginPage() -> Html {
         if let Some(navigator) = navigator.filter(|_| *signed_in) {
             let (path, query) = next.split_once('?').unwrap_or((&next, ""));
             let route = Route::recognize(path);
-            navigator.replace_with_query(&route, &query);
+            navigator.replace_with_query(&route, query);
         }
     });
 

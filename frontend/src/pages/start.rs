@@ -62,7 +62,7 @@ fn collect(rows: &[Row]) -> StartRun {
 }
 
 /// What takes the value of a parameter. The browser checks what it can; the server checks all.
-fn control(parameter: &PipelineParameter, value: &str, onvalue: Callback<String>) -> Html {
+fn control(parameter: &PipelineParameter, value: &str, onvalue: &Callback<String>) -> Html {
     let PipelineParameter { name, kind, required, min, max, .. } = parameter.clone();
     let options = match kind {
         ParameterKind::Boolean => vec!["true".to_owned(), "false".to_owned()],
@@ -174,7 +174,7 @@ pub fn StartDialog(props: &StartDialogProps) -> Html {
                             });
                             html! {
                                 <Field id={parameter.name.clone()} label={parameter.name.clone()} hint={parameter.description.clone().map(AttrValue::from)} {wrong}>
-                                    {control(parameter, &row.value, onvalue)}
+                                    {control(parameter, &row.value, &onvalue)}
                                 </Field>
                             }
                         })}

@@ -1,7 +1,6 @@
 //! Where the code comes from: the commit that is live, what the latest sync did to each pipeline, and its log.
 
-use fastflow_shared::{EnvironmentState, Role, SyncChange, SyncStatus, SyncedPipeline, events, routes};
-use serde_json::Value;
+use fastflow_shared::{EnvironmentState, Role, SyncChange, SyncLogLines, SyncStatus, SyncedPipeline, events, routes};
 use yew::prelude::*;
 
 use crate::api::{
@@ -162,10 +161,10 @@ fn Log(props: &LogProps) -> Html {
             events: &[events::LINES, events::END, events::RECONNECT],
             last: Some(events::END),
             on_event: Box::new(move |_, data| {
-                let event: Value = payload(&data).unwrap_or_default();
-                for line in event["lines"].as_array().into_iter().flatten().filter_map(|line| line["text"].as_str()) {
+                let event: Option<SyncLogLines> = payload(&data);
+                for line in event.into_iter().flat_map(|event| event.lines) {
                     let mut text = cell.borrow_mut();
-                    text.push_str(line);
+                    text.push_str(&line.text);
                     text.push('\n');
                 }
                 redraw.force_update();

@@ -1,10 +1,10 @@
 //! The form for where the code comes from. Made from a list of fields; what is right or wrong is the server's to say.
 
-use serde_json::{Map, Value};
 use yew::prelude::*;
 
 use crate::api;
 use crate::hooks::{use_form_action, use_load};
+use crate::logic::plain::{Plain, Plains};
 use crate::providers::toasts::use_toaster;
 use crate::text::{Texts, use_text};
 use crate::ui::button::{Button, Look};
@@ -60,7 +60,7 @@ pub fn SyncForm(props: &SyncFormProps) -> Html {
 /// Props of [`Fields`].
 #[derive(Properties, PartialEq)]
 struct FieldsProps {
-    found: Map<String, Value>,
+    found: Plains,
     onclose: Callback<()>,
 }
 
@@ -71,10 +71,10 @@ fn Fields(props: &FieldsProps) -> Html {
     let now = use_state(|| props.found.clone());
     let tested = use_state(|| None::<(bool, String)>);
     let (close, told) = (props.onclose.clone(), tested.setter());
-    let done = Callback::from(move |answer: Map<String, Value>| {
+    let done = Callback::from(move |answer: Plains| {
         // Only a test answers with a message.
-        match answer.get("message").and_then(Value::as_str) {
-            Some(message) => told.set(Some((answer.get("ok") == Some(&Value::Bool(true)), message.to_owned()))),
+        match answer.get("message").and_then(Plain::text) {
+            Some(message) => told.set(Some((answer.get("ok") == Some(&Plain::Flag(true)), message.to_owned()))),
             None => {
                 toaster.good(t.code.saved);
                 close.emit(());
@@ -90,7 +90,7 @@ fn Fields(props: &FieldsProps) -> Html {
         })
     };
     let onsubmit = order(true).reform(|event: SubmitEvent| event.prevent_default());
-    let auth = now.get("auth").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let auth = now.get("auth").and_then(Plain::text).unwrap_or_default().to_owned();
     let errors = action.fault.as_ref().map(|fault| fault.errors.as_slice()).unwrap_or_default();
     let general =
         action.fault.as_ref().filter(|fault| fault.errors.is_empty()).map(|fault| (false, t.fault_advice(fault)));
@@ -104,11 +104,11 @@ fn Fields(props: &FieldsProps) -> Html {
         options.into_iter().map(|(value, text)| (value.into(), text.into())).collect();
     let field = |(name, label, hint, _, look): Item| {
         let id = format!("sync-{name}");
-        let stored = now.get(&format!("{name}_set")) == Some(&Value::Bool(true));
+        let stored = now.get(&format!("{name}_set")) == Some(&Plain::Flag(true));
         let wrong = errors.iter().find(|error| error.field == name).map(|error| AttrValue::from(error.message.clone()));
         let value = match now.get(name) {
-            Some(Value::String(text)) => text.clone(),
-            Some(Value::Number(number)) => number.to_string(),
+            Some(Plain::Text(text)) => text.clone(),
+            Some(Plain::Number(number)) => number.to_string(),
             _ => String::new(),
         };
         let (before, setter) = ((*now).clone(), now.setter());
@@ -118,9 +118,9 @@ fn Fields(props: &FieldsProps) -> Html {
             if text.is_empty() {
                 next.remove(name);
             } else if look == "number" {
-                next.insert(name.to_owned(), text.parse::<i64>().unwrap_or(-1).into());
+                next.insert(name.to_owned(), Plain::Number(text.parse().unwrap_or(-1)));
             } else {
-                next.insert(name.to_owned(), Value::String(text));
+                next.insert(name.to_owned(), Plain::Text(text));
             }
             setter.set(next);
         });

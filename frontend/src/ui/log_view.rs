@@ -175,7 +175,7 @@ pub fn LogView(props: &LogViewProps) -> Html {
             match anchor {
                 // At once to the very top: the window must move, or there would be nothing left to scroll to.
                 None if went_up && below > NEAR_END => {
-                    set.set(seq_at(if top < EDGE { start.saturating_sub(SHIFT) } else { start }))
+                    set.set(seq_at(if top < EDGE { start.saturating_sub(SHIFT) } else { start }));
                 }
                 Some(_) if below <= NEAR_END && end == len && !paged => set.set(None),
                 Some(_) if paged && top < EDGE && start == 0 && !begins => more.emit(false),
