@@ -60,8 +60,8 @@ pub fn environment(name: String) -> Ask<PipelineEnvironment> {
 }
 
 /// Deletes a pipeline with its schedules; its runs are cancelled.
-pub async fn delete_pipeline(name: String) -> Answer<()> {
-    dismiss(Method::DELETE, &url(&routes::pipeline(&name), &[("confirm", "true".to_owned())])).await
+pub fn delete_pipeline(name: String) -> Ask<()> {
+    dismiss(Method::DELETE, &url(&routes::pipeline(&name), &[("confirm", "true".to_owned())]))
 }
 
 /// Switches a pipeline on or off.
