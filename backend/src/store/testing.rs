@@ -57,6 +57,11 @@ impl Postgres {
         Store::open(&self.options).await.expect("the database opens")
     }
 
+    /// How to open it.
+    pub(crate) fn options(&self) -> Options {
+        self.options.clone()
+    }
+
     pub(crate) async fn drop(self) {
         on_server(&self.url, format!("DROP SCHEMA {} CASCADE", self.schema)).await;
     }
