@@ -193,6 +193,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
             folder: config.data.data_dir.join("servers"),
             instance: instance.clone(),
             host: host_name(),
+            alone: mode == Mode::Alone,
         },
         store.clone(),
         clock.clone(),

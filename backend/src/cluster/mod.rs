@@ -110,6 +110,8 @@ pub struct Options {
     pub instance: String,
     /// Name of this machine.
     pub host: String,
+    /// Nobody else can be there (SQLite): this server leads from the beginning and need not say so again and again.
+    pub alone: bool,
 }
 
 /// What a beat found out.
@@ -174,6 +176,11 @@ impl Cluster {
             _alive: alive,
         };
         let this = Self { inner: Arc::new(inner) };
+        if this.inner.options.alone {
+            this.forget_all_others();
+            this.inner.leads_until.store(i64::MAX, Ordering::Relaxed);
+            return Ok(this);
+        }
         let stranger = this
             .inner
             .store
@@ -201,7 +208,7 @@ impl Cluster {
             seen_at: Millis(0),
         };
         let inner = Inner {
-            options: Options { folder: std::env::temp_dir(), instance: name(), host: name() },
+            options: Options { folder: std::env::temp_dir(), instance: name(), host: name(), alone: true },
             store,
             clock,
             me,
@@ -236,7 +243,10 @@ impl Cluster {
     /// # Errors
     /// The database; whoever led goes on until its time is over.
     pub async fn beat(&self) -> Result<Beat, StoreError> {
-        let Inner { store, clock, me, .. } = &*self.inner;
+        let Inner { store, clock, me, options, .. } = &*self.inner;
+        if options.alone {
+            return Ok(Beat { leads: self.leads(), others: 0, changed: false });
+        }
         let now = clock.now();
         store.put_server(&ServerRow { seen_at: now, ..me.clone() }).await?;
         let servers = store.servers().await?;
@@ -288,6 +298,9 @@ impl Cluster {
         let Inner { store, me, leads_until, .. } = &*self.inner;
         leads_until.store(0, Ordering::Relaxed);
         let gone = async {
+            if self.inner.options.alone {
+                return Ok::<_, StoreError>(());
+            }
             store.give_lease(LEADER, &me.id).await?;
             store.remove_server(&me.id).await
         };
@@ -302,6 +315,17 @@ impl Cluster {
     #[must_use]
     pub fn lock_file(&self, work: &str) -> PathBuf {
         self.inner.options.folder.join(format!("work-{work}.lock"))
+    }
+
+    /// Removes what servers of the past left of their locks.
+    fn forget_all_others(&self) {
+        let own = self.lock_of(self.id());
+        for entry in std::fs::read_dir(&self.inner.options.folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path != own && path.extension().is_some_and(|end| end == "lock") {
+                let _ = std::fs::remove_file(path);
+            }
+        }
     }
 
     fn lives(&self, row: Option<&ServerRow>, id: &str) -> bool {

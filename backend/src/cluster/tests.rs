@@ -21,6 +21,7 @@ impl World {
             folder: self.folder.path().join("servers"),
             instance: instance.to_owned(),
             host: format!("host of {instance}"),
+            alone: false,
         };
         Cluster::join(options, self.store.clone(), self.clock.clone()).await
     }

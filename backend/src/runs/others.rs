@@ -95,6 +95,13 @@ impl Runs {
         Ok(if theirs { Elsewhere::Works } else { Elsewhere::Here })
     }
 
+    /// Whether this server leads, and how many others there are.
+    #[must_use]
+    pub fn standing(&self) -> (bool, usize) {
+        let cluster = &self.inner.rooms.cluster;
+        (cluster.leads(), cluster.others())
+    }
+
     /// How many runs work and wait on all servers together.
     ///
     /// # Errors

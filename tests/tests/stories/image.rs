@@ -16,7 +16,8 @@ const COUNTS: &str = "import os, time\nprint(sorted(os.listdir('.')), flush=True
 
 fn counted() -> String {
     let lines: String = (1..=500).map(|n| format!("line {n:04}\n")).collect();
-    format!("['main.py']\n{lines}")
+    // `/app/counts` leads to `/app` itself.
+    format!("['counts', 'main.py']\n{lines}")
 }
 
 /// The image, a volume, and what is started of them; removed with the value.
@@ -143,7 +144,7 @@ impl Drop for Product {
 #[tokio::test]
 async fn the_product_works_in_a_container_and_its_successor_goes_on_with_its_runs() {
     let product = Product::build().await;
-    Pipeline::create(&product.pipelines, "counts", COUNTS);
+    let _ = Pipeline::create(&product.pipelines, "counts", COUNTS);
     let client = product.start().await;
     // Its environment is built in the volume, its code is copied there, and both are mounted from the host's side of it.
     let run = client.start("counts").await;
