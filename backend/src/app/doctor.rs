@@ -454,14 +454,22 @@ async fn remote(config: &Config) -> Check {
             },
             SyncAuth::GithubApp => {
                 let app = source.app().ok_or("the GitHub App is not set up")?;
-                let github = Github::new(Outbound::new().map_err(|error| error.to_string())?, Arc::new(SystemClock));
+                let github = Github::new(
+                    Outbound::new(config.git.ca_file.as_deref()).map_err(|error| error.to_string())?,
+                    Arc::new(SystemClock),
+                );
                 let token = github.token(&app).await.map_err(|error| error.to_string())?;
                 Auth::Password { username: crate::sync::TOKEN_USER.to_owned(), password: token.to_string() }
             }
         };
         let folder = config.data.data_dir.join("git");
-        let git =
-            Git::new(git::Options { program: None, folder: folder.clone(), deadline: REMOTE, test_deadline: REMOTE });
+        let git = Git::new(git::Options {
+            program: None,
+            folder: folder.clone(),
+            deadline: REMOTE,
+            test_deadline: REMOTE,
+            ca_file: config.git.ca_file.clone(),
+        });
         let job = git::Job {
             mirror: git.mirror(&url),
             url: url.clone(),
