@@ -12,7 +12,7 @@ use crate::options::{Database, Options, UvCache};
 use crate::pipelines::Pipeline;
 use crate::postgres::Schema;
 use crate::wait::until;
-use crate::{Client, docker, place, sweep, warm};
+use crate::{Client, docker, place, postgres, sweep, warm};
 
 /// Name of the first user.
 pub const USER: &str = "admin";
@@ -299,6 +299,33 @@ impl Server {
     #[must_use]
     pub fn postgres_url(&self) -> String {
         self.schema.as_ref().expect("a server on PostgreSQL").url()
+    }
+
+    /// Executes a statement on its database, beside it.
+    ///
+    /// # Panics
+    /// When the database refuses it.
+    pub async fn sql(&self, statement: &'static str) {
+        use sqlx::{Connection as _, Executor as _};
+        sqlx::any::install_default_drivers();
+        let mut connection = sqlx::AnyConnection::connect(&self.database_url()).await.expect("its database");
+        connection.execute(statement).await.expect("the database does it");
+        connection.close().await.expect("closed");
+    }
+
+    /// Every row of every table as text, as a dump has it.
+    ///
+    /// # Panics
+    /// When the database cannot be read.
+    pub async fn rows(&self) -> Vec<(String, Vec<String>)> {
+        postgres::rows(&self.postgres_url()).await
+    }
+
+    fn database_url(&self) -> String {
+        match &self.schema {
+            Some(schema) => schema.url(),
+            None => format!("sqlite://{}", self.data_dir().join("fastflow.db").display()),
+        }
     }
 
     /// Its process id.

@@ -37,7 +37,7 @@ const PREPARATION_USER: &str = "10002:10002";
 const DEFAULT_WORKER_USER: &str = "10001:10001";
 
 /// Variables of the server's own environment that uv understands and that preparation is given.
-const UV_VARIABLES: [&str; 13] = [
+const UV_VARIABLES: [&str; 14] = [
     "UV_DEFAULT_INDEX",
     "UV_INDEX",
     "UV_INDEX_URL",
@@ -45,6 +45,7 @@ const UV_VARIABLES: [&str; 13] = [
     "UV_FIND_LINKS",
     "UV_INDEX_STRATEGY",
     "UV_PYTHON_INSTALL_MIRROR",
+    "UV_PYTHON_DOWNLOADS_JSON_URL",
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "NO_PROXY",
@@ -183,6 +184,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         folder: config.data.data_dir.join("git"),
         deadline: PULL_DEADLINE,
         test_deadline: TEST_DEADLINE,
+        ca_file: config.git.ca_file.clone(),
     });
     let sync = Sync::open(
         sync::Options {
@@ -201,7 +203,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
             clock: clock.clone(),
             keyring,
             git,
-            github: Github::new(Outbound::new()?, clock.clone()),
+            github: Github::new(Outbound::new(config.git.ca_file.as_deref())?, clock.clone()),
         },
     )
     .await?;

@@ -111,6 +111,8 @@ pub struct Git {
     pub ssh_key: Option<PathBuf>,
     /// `GIT_SSH_KNOWN_HOSTS`.
     pub ssh_known_hosts: Option<PathBuf>,
+    /// `GIT_CA_FILE`.
+    pub ca_file: Option<PathBuf>,
     /// `GITHUB_APP_ID`.
     pub github_app_id: Option<String>,
     /// `GITHUB_INSTALLATION_ID`.
@@ -270,6 +272,7 @@ impl Config {
                 token: v.opt_text("GIT_TOKEN").map(Zeroizing::new),
                 ssh_key: v.opt_path("GIT_SSH_KEY_PATH"),
                 ssh_known_hosts: v.opt_path("GIT_SSH_KNOWN_HOSTS"),
+                ca_file: v.opt_path("GIT_CA_FILE"),
                 github_app_id: v.opt_text("GITHUB_APP_ID"),
                 github_installation_id: v.opt_text("GITHUB_INSTALLATION_ID"),
                 github_private_key: v.opt_path("GITHUB_PRIVATE_KEY_PATH"),

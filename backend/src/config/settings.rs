@@ -151,6 +151,13 @@ pub const GROUPS: &[Group] = &[
                 Kind::File,
                 "File with the ssh server's host keys, as ssh-keyscan prints them; no other server is trusted.",
             ),
+            setting(
+                "GIT_CA_FILE",
+                "",
+                Kind::File,
+                "File (PEM) of the authority that signed your git server's certificate, and that of GITHUB_API_URL; trusted \
+                 beside the system's.",
+            ),
             setting("GITHUB_APP_ID", "", Kind::Text, "Number of a GitHub App that may read the repository."),
             setting("GITHUB_INSTALLATION_ID", "", Kind::Text, "Number of its installation."),
             setting("GITHUB_PRIVATE_KEY_PATH", "", Kind::File, "File with its private key (PEM)."),

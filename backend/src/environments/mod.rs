@@ -97,7 +97,7 @@ pub enum EnvironmentError {
     /// The wanted Python is neither in the image nor to be had.
     #[error(
         "Python {version} is not in the worker image and could not be fetched: {reason}; ask for another `python_version`, \
-         use a worker image that has it, or let the server reach the place uv fetches it from (UV_PYTHON_INSTALL_MIRROR)"
+         use a worker image that has it, or let the server reach the place uv fetches it from (UV_PYTHON_INSTALL_MIRROR, UV_PYTHON_DOWNLOADS_JSON_URL)"
     )]
     Python {
         /// What was asked for.

@@ -10,6 +10,8 @@ mod live;
 mod log;
 mod pull;
 mod source;
+#[cfg(test)]
+mod tests;
 mod webhook;
 
 use std::collections::BTreeMap;

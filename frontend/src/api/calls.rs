@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use fastflow_shared::{
     ApiToken, ApiTokenCreated, AuditPage, Chore, FiringPage, Job, JobDraft, JobSwitch, LogHits, LogPage, Login,
     LoginAnswer, MetricsBatch, NewApiToken, NewUser, NewVaultEntry, Outlook, Overview, PasswordChange, PasswordReset,
-    Pipeline, PipelineStats, PipelineSwitch, Preview, Readiness, RevealedSecret, Run, RunDay, RunHealth, RunPage,
-    SessionInfo, SourceFile, SourceList, StartRun, SyncStatus, TriggerDraft, User, UserAccount, UserChange,
-    UserWithPassword, VaultChange, VaultEntry, routes,
+    Pipeline, PipelineEnvironment, PipelineStats, PipelineSwitch, Preview, Readiness, RevealedSecret, Run, RunDay,
+    RunHealth, RunPage, SessionInfo, SourceFile, SourceList, StartRun, SyncStatus, TriggerDraft, User, UserAccount,
+    UserChange, UserWithPassword, VaultChange, VaultEntry, routes,
 };
 use gloo_net::http::Method;
 
@@ -62,6 +62,16 @@ pub fn pipeline_files(name: &str) -> Ask<SourceList> {
 /// One of them.
 pub fn pipeline_file(name: &str, path: String) -> Ask<SourceFile> {
     get(&url(&routes::pipeline_file(name), &[("path", path)]))
+}
+
+/// The sealed environment of a pipeline.
+pub fn environment(name: String) -> Ask<PipelineEnvironment> {
+    get(&routes::pipeline_environment(&name))
+}
+
+/// Deletes a pipeline with its schedules; its runs are cancelled.
+pub fn delete_pipeline(name: String) -> Ask<()> {
+    dismiss(Method::DELETE, &url(&routes::pipeline(&name), &[("confirm", "true".to_owned())]))
 }
 
 /// Switches a pipeline on or off.

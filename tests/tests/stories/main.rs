@@ -31,6 +31,7 @@ mod shutdown;
 mod sync;
 mod sync_hostile;
 mod sync_settings;
+mod sync_tls;
 mod validation;
 mod viewers;
 mod web_budget;

@@ -385,6 +385,16 @@ impl Container {
                         return End { code: 1, oom: false };
                     }
                 }
+                Step::Show(paths) => {
+                    let texts: Result<Vec<_>, _> = paths.iter().map(|path| self.read(path)).collect();
+                    match texts {
+                        Ok(texts) => self.print(Source::Stdout, format!("{}\n", texts.join(" ")).into()).await,
+                        Err(complaint) => {
+                            self.print(Source::Stderr, format!("{complaint}\n").into()).await;
+                            return End { code: 1, oom: false };
+                        }
+                    }
+                }
                 Step::Sleep(time) => tokio::time::sleep(time).await,
                 Step::OnTerm(reaction) => self.change(|inner| inner.on_term = reaction),
                 Step::Health(health) => self.set_health(health),
@@ -399,6 +409,16 @@ impl Container {
             }
         }
         End { code: 0, oom: false }
+    }
+
+    /// What is in the file that the container sees at `path`, through its mounts.
+    fn read(&self, path: &str) -> Result<String, String> {
+        let on_host = self.spec.mounts.iter().find_map(|mount| match mount {
+            Mount::Bind { source, target, .. } => Some(source.join(Path::new(path).strip_prefix(target).ok()?)),
+            _ => None,
+        });
+        let on_host = on_host.ok_or_else(|| format!("{path}: No such file or directory"))?;
+        std::fs::read_to_string(on_host).map(|text| text.trim().to_owned()).map_err(|error| format!("{path}: {error}"))
     }
 
     /// Writes a file where the container sees `path`, through its mounts.
