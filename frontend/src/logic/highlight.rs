@@ -94,8 +94,9 @@ impl Reader {
                     (Kind::Text, text_len(rest, first))
                 }
                 '0'..='9' => (Kind::Number, span(rest, |c| c.is_ascii_alphanumeric() || c == '.' || c == '_')),
-                c if c.is_alphabetic() || c == '_' => {
-                    let len = span(rest, |c| c.is_alphanumeric() || c == '_');
+                c if !c.is_ascii() || c.is_ascii_alphabetic() || c == '_' => {
+                    // Beyond ASCII all counts as a letter: the tables of what is one weigh more than this file.
+                    let len = span(rest, |c| !c.is_ascii() || c.is_ascii_alphanumeric() || c == '_');
                     let known = self.language.words().split(' ').any(|word| !word.is_empty() && word == &rest[..len]);
                     (if known { Kind::Word } else { Kind::Plain }, len)
                 }

@@ -100,7 +100,7 @@ async fn nobody_is_left_out(width: u32, language: &'static str) {
             let wide = browser.run("return document.documentElement.scrollWidth - window.innerWidth").await;
             assert!(wide.as_i64().is_some_and(|over| over <= 0), "{page} scrolls sideways by {wide} at {width}");
             assert_eq!(browser.run(FOREIGN).await, json!([]), "{page} asks another host");
-            let name = page.replace([run.as_str(), failed.as_str()], "run").replace(['/', '?', '='], "-");
+            let name = page.replace(&run, "-run").replace(&failed, "-failed").replace(['/', '?', '='], "-");
             browser.picture(&format!("page{name}-{theme}-{width}")).await;
         }
     }
