@@ -2,6 +2,8 @@
 
 mod chores;
 pub mod cli;
+mod doctor;
+mod health;
 mod people;
 mod serve;
 mod telemetry;

@@ -109,6 +109,12 @@ pub const GROUPS: &[Group] = &[
                 Kind::Database,
                 "The database; the SQLite file DATA_DIR/fastflow.db when it is not set.",
             ),
+            setting(
+                "DATABASE_WAIT_SECONDS",
+                "60",
+                Kind::Whole { min: 0, max: 3600 },
+                "How long a start waits for a database that does not answer, before it ends with exit code 3.",
+            ),
             setting("PIPELINES_DIR", "./pipelines", Kind::Folder, "The pipelines, one folder each."),
             setting(
                 "LOGS_DIR",

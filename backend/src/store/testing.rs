@@ -62,6 +62,11 @@ impl Postgres {
         self.options.url.as_deref().unwrap_or_default()
     }
 
+    /// How to open it.
+    pub(crate) fn options(&self) -> Options {
+        self.options.clone()
+    }
+
     pub(crate) async fn drop(self) {
         on_server(&self.url, format!("DROP SCHEMA {} CASCADE", self.schema)).await;
     }

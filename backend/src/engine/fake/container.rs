@@ -44,6 +44,8 @@ pub(super) struct Container {
     pub id: ContainerId,
     pub spec: ContainerSpec,
     pub instance: String,
+    /// The server process that made it.
+    pub server: String,
     settings: Settings,
     created_at: DateTime<Utc>,
     inner: Mutex<Inner>,
@@ -84,7 +86,7 @@ struct End {
 }
 
 impl Container {
-    pub fn new(id: ContainerId, spec: ContainerSpec, instance: String, settings: Settings) -> Arc<Self> {
+    pub fn new(id: ContainerId, spec: ContainerSpec, options: &super::super::Options, settings: Settings) -> Arc<Self> {
         let now = settings.clock.now();
         let limits = spec.limits;
         let inner = Inner {
@@ -109,7 +111,8 @@ impl Container {
             log: Log::new(settings.log_bytes),
         };
         let (changes, _) = watch::channel(0);
-        Arc::new(Self { id, spec, instance, settings, created_at: now, inner: Mutex::new(inner), changes })
+        let (instance, server) = (options.instance.clone(), options.server.clone());
+        Arc::new(Self { id, spec, instance, server, settings, created_at: now, inner: Mutex::new(inner), changes })
     }
 
     // ---- what handles ask and tell ----
@@ -128,7 +131,7 @@ impl Container {
             started_at: inner.started_at,
             finished_at: inner.finished_at,
             health: inner.health,
-            labels: self.spec.labels(&self.instance),
+            labels: self.spec.labels(&self.instance, &self.server),
         }
     }
 
