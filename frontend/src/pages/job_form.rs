@@ -9,6 +9,7 @@ use fastflow_shared::{CatchUpPolicy, Job, JobDraft, JobOverrides, OverlapPolicy,
 use yew::prelude::*;
 
 use crate::api;
+use crate::browser;
 use crate::hooks::{use_form_action, use_load};
 use crate::logic::load::Load;
 use crate::logic::time;
@@ -85,11 +86,11 @@ fn own(draft: &mut JobDraft) -> &mut JobOverrides {
 
 /// A number of something, as a whole number of its parts.
 fn whole(text: &str, parts: f64) -> Option<i64> {
-    text.trim().parse::<f64>().ok().map(|number| (number * parts).round() as i64)
+    browser::number(text).map(|number| (number * parts).round() as i64)
 }
 
 fn shown(number: Option<i64>, parts: f64) -> Option<String> {
-    number.map(|number| (number as f64 / parts).to_string())
+    number.map(|number| browser::number_text(number as f64 / parts))
 }
 
 /// A select of a few words; told of the index of the chosen one.
@@ -251,13 +252,13 @@ pub fn JobForm(props: &JobFormProps) -> Html {
                         {input("job-instances", count(now.max_instances), None, |draft, text| draft.max_instances = text.trim().parse().ok())}
                     </Field>
                     <Field id="job-start" label={t.jobs.starts} hint={t.jobs.starts_hint}>
-                        {moment("job-start", now.start_at, |draft, text| draft.start_at = time::read_local(&text))}
+                        {moment("job-start", now.start_at, |draft, text| draft.start_at = browser::instant(&text))}
                     </Field>
                     <Field id="job-end" label={t.jobs.ends} wrong={wrong("end_at")}>
-                        {moment("job-end", now.end_at, |draft, text| draft.end_at = time::read_local(&text))}
+                        {moment("job-end", now.end_at, |draft, text| draft.end_at = browser::instant(&text))}
                     </Field>
                 </div>
-                <details class="chart-table" open={has_own}>
+                <details class="more" open={has_own}>
                     <summary data-testid="job-own">{t.jobs.own}</summary>
                     <p class="field-hint">{t.jobs.own_hint}</p>
                     <Field id="job-values" label={t.run.parameters} hint={t.jobs.values_hint} wrong={wrong("parameters")}>
@@ -266,7 +267,7 @@ pub fn JobForm(props: &JobFormProps) -> Html {
                     </Field>
                     <div class="two">
                         <Field id="job-cpu" label={t.jobs.cpu} wrong={wrong("cpu_hard_limit")}>
-                            {number("job-cpu", limits.cpu_hard_limit.map(|cores| cores.to_string()), |draft, text| own(draft).cpu_hard_limit = text.trim().parse().ok())}
+                            {number("job-cpu", limits.cpu_hard_limit.map(browser::number_text), |draft, text| own(draft).cpu_hard_limit = browser::number(&text))}
                         </Field>
                         <Field id="job-memory" label={t.jobs.memory} wrong={wrong("mem_hard_limit")}>
                             {number("job-memory", shown(limits.mem_hard_limit, MIB), |draft, text| own(draft).mem_hard_limit = whole(&text, MIB))}
@@ -303,12 +304,5 @@ mod tests {
         assert_eq!(values, BTreeMap::from(expected));
         let draft = JobDraft { parameters: values.clone(), ..JobDraft::default() };
         assert_eq!(values_of(&lines_of(&draft)), values);
-    }
-
-    #[test]
-    fn numbers_have_parts() {
-        assert_eq!(whole("1.5", MIB), Some(1_572_864));
-        assert_eq!((whole("", DAY), whole("x", DAY)), (None, None));
-        assert_eq!(shown(Some(1_572_864), MIB).as_deref(), Some("1.5"));
     }
 }
