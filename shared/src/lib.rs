@@ -17,6 +17,8 @@ pub mod routes;
 mod run;
 mod schedule;
 mod secret;
+mod setting;
+mod storage;
 mod sync;
 mod system;
 
@@ -32,5 +34,7 @@ pub use problem::*;
 pub use run::*;
 pub use schedule::*;
 pub use secret::*;
+pub use setting::*;
+pub use storage::*;
 pub use sync::*;
 pub use system::*;

@@ -6,17 +6,15 @@ use fastflow_shared::{Check, Chore, Health, LiveEvent, Overview, Readiness, even
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use poem::web::sse::Event;
+use poem_openapi::param::Path;
 use poem_openapi::payload::{EventStream, Json};
 use poem_openapi::types::ToJSON;
 use poem_openapi::{ApiResponse, OpenApi};
 use tokio::sync::broadcast::error::RecvError;
 
-use super::problem::ApiResult;
+use super::problem::{ApiError, ApiResult};
 use super::security::Access;
 use super::{Api, Tag};
-
-/// Free bytes below which the server does not call itself ready.
-const MIN_FREE: u64 = 256 << 20;
 
 /// The operations below `/api`.
 pub struct SystemApi(pub Api);
@@ -67,13 +65,12 @@ impl ProbeApi {
 
 impl ProbeApi {
     fn disk(&self) -> Check {
-        let (ok, detail) = match rustix::fs::statvfs(&self.0.data_dir) {
-            Ok(stat) => {
-                let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-                let text = format!("{} free", crate::domain::size::format_bytes(free));
-                (free >= MIN_FREE, text)
-            }
-            Err(error) => (false, format!("the data folder cannot be looked at: {error}")),
+        let (ok, detail) = match self.0.runs.disk() {
+            Some(disk) => match self.0.runs.starts_refused() {
+                None => (true, format!("{} free", crate::domain::size::format_bytes(disk.free))),
+                Some(why) => (false, why),
+            },
+            None => (false, "the data folder cannot be looked at".to_owned()),
         };
         Check { name: "disk".to_owned(), ok, detail }
     }
@@ -107,6 +104,15 @@ impl SystemApi {
     #[oai(path = "/chores", method = "get", operation_id = "listChores")]
     async fn chores(&self, _access: Access) -> ApiResult<Json<Vec<Chore>>> {
         Ok(Json(self.0.upkeep.report()))
+    }
+
+    /// Do a periodic chore now
+    ///
+    /// Instead of when it is due next. The answer comes when it is done, and says what became of it.
+    #[oai(path = "/chores/:name/run", method = "post", operation_id = "runChore")]
+    async fn run_chore(&self, _access: Access, name: Path<String>) -> ApiResult<Json<Chore>> {
+        let unknown = || ApiError::not_found("chore_not_found", format!("There is no chore {:?}.", *name));
+        Ok(Json(self.0.upkeep.run(&name).await.ok_or_else(unknown)?))
     }
 
     /// Follow what changes on the server

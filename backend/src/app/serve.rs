@@ -14,7 +14,7 @@ use crate::api::{Api, Door};
 use crate::audit::{self, Audit};
 use crate::auth::{Auth, AuthError, FirstUser};
 use crate::catalog::{self, Catalog};
-use crate::config::{Config, InstanceError};
+use crate::config::{Config, InstanceError, Sources};
 use crate::crypto::{Keyring, KeyringError};
 use crate::domain::clock::{SharedClock, SystemClock};
 use crate::engine::{self, DockerEngine, Engine, EngineError, HostPath, Network};
@@ -25,7 +25,9 @@ use crate::journal::{self, Journal, JournalError};
 use crate::outbound::{Outbound, OutboundError};
 use crate::runs::{self, Runs, RunsError, Steps};
 use crate::schedule::{self, Schedule};
-use crate::store::{Store, StoreError};
+use crate::settings::{self, Settings, SettingsError};
+use crate::storage::{self, Storage};
+use crate::store::{self, Store, StoreError};
 use crate::sync::{self, Sync, SyncError};
 use crate::upkeep::Upkeep;
 use crate::vault::{Rotation, Vault, VaultError};
@@ -86,6 +88,9 @@ pub enum ServeError {
     /// The vault.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// Settings that were changed while a server worked.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// Where the code comes from.
     #[error("the settings of git are wrong: {0}")]
     Source(String),
@@ -132,14 +137,14 @@ pub enum ServeError {
 ///
 /// # Errors
 /// [`ServeError`] when something that it needs is missing. Docker is not among it: the server waits for it.
-pub async fn serve(config: Config) -> Result<(), ServeError> {
+pub async fn serve(config: Config, sources: Sources) -> Result<(), ServeError> {
     for name in &config.unknown {
         warn!(%name, "{name} in .env is no setting of this version and does nothing");
     }
     let clock: SharedClock = Arc::new(SystemClock);
     let keyring = Arc::new(Keyring::load(&config.crypto_options())?);
     let instance = config.instance()?;
-    let store = Store::open(&config.store_options()).await?;
+    let store = Store::open(&store::Options { check: true, ..config.store_options() }).await?;
     let auth = Auth::new(config.auth_options(), store.clone(), clock.clone())?;
     let audit = Audit::new(store.clone(), clock.clone());
     let vault = Vault::new(store.clone(), keyring.clone(), clock.clone());
@@ -171,6 +176,18 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         clock: clock.clone(),
     };
     let runs = Runs::new(run_options(&config, &instance)?, rooms)?;
+    let settings = {
+        let (journal, runs) = (journal.clone(), runs.clone());
+        let options = settings::Options {
+            known: config.known(),
+            read: Box::new(move |changes| Config::tuned(&sources, changes)),
+            apply: Box::new(move |tuning| {
+                journal.set_max_bytes(tuning.log_max_bytes);
+                runs.retune(tuning);
+            }),
+        };
+        Settings::open(options, store.clone(), clock.clone()).await?
+    };
     let schedule = Schedule::new(
         schedule::Options { owner: uuid::Uuid::now_v7().to_string(), time_zone: config.schedule_zone() },
         store.clone(),
@@ -194,7 +211,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         },
         sync::Rooms {
             catalog: catalog.clone(),
-            environments,
+            environments: environments.clone(),
             engine,
             runs: runs.clone(),
             store: store.clone(),
@@ -219,19 +236,33 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         error!(%error, "the pipelines cannot be read: {error}");
     }
     let repository = sync.settings().repository_url;
+    let storage = Storage::new(
+        storage::Options { data_dir: config.data.data_dir.clone(), backup_dir: config.keeping.backup_dir.clone() },
+        storage::Rooms {
+            store: store.clone(),
+            journal: journal.clone(),
+            environments,
+            catalog: catalog.clone(),
+            sync: sync.clone(),
+            runs: runs.clone(),
+            settings: settings.clone(),
+            clock: clock.clone(),
+        },
+    );
     let upkeep = Upkeep::new(
         clock.clone(),
-        chores::all(
-            &auth,
-            &catalog,
-            &store,
-            &runs,
-            &sync,
-            &schedule,
-            config.worker.uv_cache_max_bytes,
-            &audit,
-            config.access.audit_kept,
-        ),
+        settings.watch(),
+        chores::all(&chores::Rooms {
+            auth: auth.clone(),
+            audit: audit.clone(),
+            catalog: catalog.clone(),
+            runs: runs.clone(),
+            schedule: schedule.clone(),
+            settings: settings.clone(),
+            storage: storage.clone(),
+            store: store.clone(),
+            sync: sync.clone(),
+        }),
     );
     let api = Api {
         audit,
@@ -240,13 +271,13 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         journal,
         runs: runs.clone(),
         schedule,
+        settings,
+        storage,
         store: store.clone(),
         sync,
         upkeep: upkeep.clone(),
         vault,
         clock,
-        log_rate: config.runs.log_stream_rate,
-        data_dir: config.data.data_dir.clone(),
         trusted_proxies: config.server.trusted_proxies.clone().into(),
     };
 
@@ -353,6 +384,7 @@ fn run_options(config: &Config, instance: &str) -> Result<runs::Options, ServeEr
         stop_on_shutdown: config.server.shutdown_stops_runs,
         docker_patience: Duration::from_secs(5 * 60),
         warm_containers: config.runs.warm_containers,
+        min_free_bytes: config.keeping.min_free_bytes,
         steps,
     })
 }

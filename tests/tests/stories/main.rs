@@ -4,6 +4,7 @@
 mod access;
 mod admission;
 mod audit;
+mod backups;
 mod browser;
 mod cancel;
 mod contract;
@@ -24,7 +25,9 @@ mod retries;
 mod roles;
 mod schedules;
 mod secrets;
+mod settings;
 mod shutdown;
+mod storage;
 mod sync;
 mod sync_hostile;
 mod sync_settings;
