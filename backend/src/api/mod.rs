@@ -10,6 +10,7 @@ mod gate;
 mod headers;
 mod log_pages;
 mod logs;
+mod metrics;
 mod pipelines;
 mod problem;
 mod rules;
@@ -32,6 +33,7 @@ use poem::endpoint::BoxEndpoint;
 use poem::middleware::Compression;
 use poem::{Endpoint, EndpointExt, IntoEndpoint as _, IntoResponse, Request, Response, Route};
 use poem_openapi::{OpenApiService, Tags};
+use tracing::Instrument as _;
 
 use crate::audit::Audit;
 use crate::auth::Auth;
@@ -49,6 +51,7 @@ use crate::upkeep::Upkeep;
 use crate::vault::Vault;
 
 pub use door::Door;
+pub use metrics::MetricsAccess;
 
 /// Groups of operations.
 #[derive(Tags)]
@@ -100,6 +103,8 @@ pub struct Api {
     pub vault: Vault,
     /// Time.
     pub clock: SharedClock,
+    /// Who may read the figures.
+    pub metrics: MetricsAccess,
     /// Proxies whose word about the client is taken.
     pub trusted_proxies: Arc<[IpNet]>,
 }
@@ -178,7 +183,13 @@ fn router(api: &Api) -> impl Endpoint<Output = Response> + use<> {
             }
         })
     };
+    let watched = api.clone();
+    let figures = poem::endpoint::make(move |request: Request| {
+        let api = watched.clone();
+        async move { metrics::metrics(&api, &request).await }
+    });
     Route::new()
+        .at("/metrics", poem::get(figures))
         .nest_no_strip("/api", Route::new().nest("/api", api_routes))
         .at("/health", poem::get(probe("/health")))
         .at("/ready", poem::get(probe("/ready")))
@@ -296,14 +307,16 @@ async fn frame<E: Endpoint>(endpoint: Arc<E>, mut request: Request) -> poem::Res
     let origin = origin(&request, &trusted);
     let https = origin.https;
     request.extensions_mut().insert(origin);
-    let answer =
-        REQUEST_ID.scope(id.clone(), async { endpoint.call(request).await.map(IntoResponse::into_response) }).await;
-    let mut response = match answer {
+    // Whatever is said on the way of this request, and by the runs that it starts, carries its id.
+    let span = tracing::error_span!("request", request_id = id);
+    let answer = REQUEST_ID.scope(id.clone(), async { endpoint.call(request).await.map(IntoResponse::into_response) });
+    let mut response = match answer.instrument(span.clone()).await {
         Ok(response) => response,
-        Err(error) => REQUEST_ID.scope(id.clone(), problem::from_framework(error)).await,
+        Err(error) => REQUEST_ID.scope(id.clone(), problem::from_framework(error)).instrument(span).await,
     };
     let status = response.status();
-    tracing::debug!(request = id, %method, path, status = status.as_u16(), ms = begin.elapsed().as_millis(), "{method} {path}");
+    crate::meters::request_answered(status.as_u16());
+    tracing::debug!(request_id = id, %method, path, status = status.as_u16(), ms = begin.elapsed().as_millis(), "{method} {path}");
     headers::complete(response.headers_mut(), status, &path, &id, https);
     Ok(response)
 }

@@ -81,6 +81,8 @@ impl Driver {
         let place = place.get_or_insert_with(|| self.runs.inner.admission.enter_always(self.live.run));
         self.live.set_phase(Phase::Queued);
         self.unless_stopped(place.admitted()).await?;
+        let waited = self.runs.inner.rooms.clock.now().seconds_since(self.row.queued_at);
+        crate::meters::run_admitted(waited);
 
         self.live.set_phase(Phase::Preparing);
         self.runs.changed(&self.live, RunStatus::Pending);

@@ -192,6 +192,9 @@ impl Driver {
                 return;
             }
         };
+        let outcome = row.error_type.map_or("success", ErrorType::as_str);
+        let seconds = row.started_at.zip(row.finished_at).map(|(start, end)| end.seconds_since(start));
+        crate::meters::run_ended(&row.spec.pipeline_name, outcome, seconds);
         self.runs.changed(&self.live, row.status);
         let Some(next) = row.retried_by.filter(|_| !self.runs.is_closing()) else { return };
         let Ok(id) = next.parse::<RunId>() else { return };

@@ -387,7 +387,7 @@ impl Runs {
 
     /// Lets a task run that a shutdown waits for.
     fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> tokio::task::JoinHandle<T> {
-        let handle = self.inner.tasks.spawn(task);
+        let handle = self.inner.tasks.spawn(tracing::Instrument::in_current_span(task));
         #[cfg(test)]
         self.inner.spawned.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(handle.abort_handle());
         handle
@@ -449,6 +449,11 @@ impl Options {
 /// Whether a run in this phase has a container, or may have one at any moment.
 const fn has_container(phase: Phase) -> bool {
     matches!(phase, Phase::Starting | Phase::Running | Phase::Stopping)
+}
+
+/// What is said while a run is driven carries its id; the request that started it is told as well.
+fn span_of(live: &Live) -> tracing::Span {
+    tracing::error_span!("run", run = %live.run, pipeline = live.pipeline)
 }
 
 fn parse_id(run: &str) -> Result<RunId, RunsError> {

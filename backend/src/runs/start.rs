@@ -79,6 +79,7 @@ impl Driver {
     ) -> Result<Begun, NotStarted> {
         let Runs { inner } = &self.runs;
         let (rooms, steps) = (&inner.rooms, &inner.options.steps);
+        let begin = std::time::Instant::now();
         let tap = self.open_log(veil).await?;
         let run_id = &self.row.spec.id;
         // A container that Docker's absence has spoilt: its script has not begun, so it makes room for another.
@@ -110,6 +111,7 @@ impl Driver {
                 Err(error) => return Err(docker(&error)),
             }
         };
+        crate::meters::run_started(warm, begin.elapsed());
         steps.reach(Step::JobSent).await;
 
         let facts = Facts {

@@ -67,7 +67,7 @@ async fn backups_are_made_by_the_api_and_by_schedule_and_the_oldest_go() {
     let _ = client.get(&routes::backup_file("../fastflow.db")).await.problem(404, "backup_not_found");
     let operator = client.new_user("op", Role::Operator).await;
     for refused in [operator.get(routes::BACKUPS).await, operator.get(&routes::backup_file(&newest.name)).await] {
-        let _ = refused.problem(403, "forbidden");
+        let _ = refused.problem(403, "role_too_low");
     }
     assert_eq!(client.audit("action=backup.download").await.len(), 3);
 

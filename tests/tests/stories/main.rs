@@ -25,6 +25,7 @@ mod retries;
 mod roles;
 mod schedules;
 mod secrets;
+mod seen;
 mod settings;
 mod shutdown;
 mod storage;

@@ -108,5 +108,5 @@ async fn limits_of_logs_and_intervals_hold_for_what_comes_next_and_secrets_are_n
     let text = client.get(routes::SETTINGS).await.text();
     assert!(!text.contains(fastflow_tests::server::PASSWORD), "no secret in {text}");
     let operator = client.new_user("op", Role::Operator).await;
-    let _ = operator.get(routes::SETTINGS).await.problem(403, "forbidden");
+    let _ = operator.get(routes::SETTINGS).await.problem(403, "role_too_low");
 }

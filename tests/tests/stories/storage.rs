@@ -61,7 +61,7 @@ async fn retention(database: Database) {
 
     let operator = client.new_user("op", Role::Operator).await;
     let _: Cleanup = operator.fetch(routes::CLEANUP).await;
-    let _ = operator.post(routes::CLEANUP).await.problem(403, "forbidden");
+    let _ = operator.post(routes::CLEANUP).await.problem(403, "role_too_low");
     assert!(!client.audit("action=storage.clean_up").await.is_empty());
     let _ = client.cancel(&working.id).await;
     client.end_of(&working.id).await;
