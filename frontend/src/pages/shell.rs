@@ -37,7 +37,7 @@ fn belongs(page: &Route, here: &Route) -> bool {
             (page, here),
             (Route::Runs, Route::Run { .. } | Route::RunLog { .. })
                 | (Route::Dashboard, Route::Pipeline { .. })
-                | (Route::System, Route::Sync)
+                | (Route::System, Route::Sync | Route::Storage | Route::Settings)
         )
 }
 
