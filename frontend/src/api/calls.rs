@@ -4,11 +4,11 @@
 
 use chrono::{DateTime, Utc};
 use fastflow_shared::{
-    ApiToken, ApiTokenCreated, AuditPage, Backup, Chore, Cleanup, FiringPage, Job, JobDraft, JobSwitch, LogHits, LogPage, Login,
-    LoginAnswer, MetricsBatch, NewApiToken, NewUser, NewVaultEntry, Outlook, Overview, PasswordChange, PasswordReset,
-    Pipeline, PipelineStats, PipelineSwitch, Preview, Readiness, RevealedSecret, Run, RunDay, RunHealth, RunPage,
-    SessionInfo, Setting, SettingChange, StartRun, Storage, SyncStatus, TriggerDraft, User, UserAccount, UserChange, UserWithPassword, VaultChange,
-    VaultEntry, routes,
+    ApiToken, ApiTokenCreated, AuditPage, Backup, Chore, Cleanup, FiringPage, Job, JobDraft, JobSwitch, LogHits,
+    LogPage, Login, LoginAnswer, MetricsBatch, NewApiToken, NewUser, NewVaultEntry, Outlook, Overview, PasswordChange,
+    PasswordReset, Pipeline, PipelineStats, PipelineSwitch, Preview, Readiness, RevealedSecret, Run, RunDay, RunHealth,
+    RunPage, SessionInfo, Setting, SettingChange, StartRun, Storage, SyncStatus, TriggerDraft, User, UserAccount,
+    UserChange, UserWithPassword, VaultChange, VaultEntry, routes,
 };
 use gloo_net::http::Method;
 

@@ -80,7 +80,11 @@ pub fn SettingsPage() -> Html {
 }
 
 fn value(t: &Texts, value: &str) -> Html {
-    if value.is_empty() { html! { <span class="faint">{t.keep.not_set}</span> } } else { html! { <code>{value}</code> } }
+    if value.is_empty() {
+        html! { <span class="faint">{t.keep.not_set}</span> }
+    } else {
+        html! { <code>{value}</code> }
+    }
 }
 
 fn problem(setting: &Setting) -> Html {

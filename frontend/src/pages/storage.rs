@@ -210,7 +210,9 @@ fn Found(props: &FoundProps) -> Html {
 
 fn next(t: &'static Texts, item: &StorageItem) -> Html {
     let name = match &item.pipeline_name {
-        Some(pipeline) => html! { <Link to={Route::Run { id: item.name.clone() }} classes="link">{pipeline.clone()}</Link> },
+        Some(pipeline) => {
+            html! { <Link to={Route::Run { id: item.name.clone() }} classes="link">{pipeline.clone()}</Link> }
+        }
         None => html! { <code class="clip" title={item.name.clone()}>{&item.name}</code> },
     };
     html! {
