@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Floor of each room. On the top floor `main` calls `app` and `app` reads `config`, so these three have steps of their own.
 /// `config` may see all rooms below, for it fills their `Options`.
-const FLOORS: [(&str, u32); 25] = [
+const FLOORS: [(&str, u32); 26] = [
     ("main", 82),
     ("app", 81),
     ("config", 80),
@@ -25,6 +25,7 @@ const FLOORS: [(&str, u32); 25] = [
     ("auth", 20),
     ("catalog", 20),
     ("settings", 20),
+    ("cluster", 20),
     ("vault", 20),
     ("store", 10),
     ("journal", 10),

@@ -20,6 +20,7 @@ use super::runs::wrong;
 use super::security::Access;
 use super::{Api, Tag};
 use crate::journal::{self, FollowOptions, JournalError, LogEvent, MetricsEvent, RunId, TextOptions};
+use crate::runs::Elsewhere;
 
 /// Silence after which a stream shows that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -299,11 +300,38 @@ enum Reader {
     Following(Box<journal::Follow>),
 }
 
+/// Follows a run's log, whichever server writes it.
+async fn follow_wherever(api: &Api, run: RunId, options: FollowOptions) -> Result<journal::Follow, JournalError> {
+    look_elsewhere(api, run).await;
+    api.journal.follow(run, options).await
+}
+
+/// Lets the files of a run be followed that another server drives.
+async fn look_elsewhere(api: &Api, run: RunId) {
+    if !matches!(api.runs.elsewhere(run).await, Ok(Elsewhere::Works)) {
+        return;
+    }
+    let runs = api.runs.clone();
+    api.journal
+        .look_elsewhere(run, move || {
+            let runs = runs.clone();
+            async move {
+                match runs.elsewhere(run).await {
+                    // Without an answer nothing is known to have changed.
+                    Ok(Elsewhere::Works) | Err(_) => journal::Writes::Still,
+                    Ok(Elsewhere::Ended) => journal::Writes::NoMore,
+                    Ok(Elsewhere::Here) => journal::Writes::Later,
+                }
+            }
+        })
+        .await;
+}
+
 /// The next message, and whether more will come.
 async fn next_message(api: &Api, run: RunId, reader: &mut Reader) -> (LogMessage, bool) {
     loop {
         match reader {
-            Reader::Waiting(options) => match api.journal.follow(run, *options).await {
+            Reader::Waiting(options) => match follow_wherever(api, run, *options).await {
                 Ok(follow) => *reader = Reader::Following(Box::new(follow)),
                 Err(JournalError::NotFound(_)) => {
                     if let Some(status) = final_status(api, run, Duration::ZERO).await {
@@ -427,6 +455,7 @@ async fn next_metrics(
     let gone = |status| (MetricsMessage::End(StreamEnd { status }), false);
     loop {
         let Some(reader) = follow else {
+            look_elsewhere(api, run).await;
             match api.journal.follow_metrics(run, *offset, HEARTBEAT).await {
                 Ok(reader) => *follow = Some(reader),
                 Err(JournalError::NotFound(_)) => {

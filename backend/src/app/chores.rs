@@ -7,8 +7,9 @@ use std::time::Duration;
 use crate::audit::Audit;
 use crate::auth::Auth;
 use crate::catalog::Catalog;
+use crate::cluster::{BEAT, Cluster};
 use crate::domain::size::format_bytes;
-use crate::runs::Runs;
+use crate::runs::{Runs, RunsError};
 use crate::schedule::Schedule;
 use crate::settings::{Settings, SettingsError};
 use crate::storage::Storage;
@@ -36,6 +37,8 @@ pub struct Rooms {
     pub audit: Audit,
     /// Kept code.
     pub catalog: Catalog,
+    /// Which server leads.
+    pub cluster: Cluster,
     /// Containers, networks and volumes.
     pub runs: Runs,
     /// Due times.
@@ -50,6 +53,9 @@ pub struct Rooms {
     pub sync: Sync,
 }
 
+/// What each server does for itself; everything else is done by the one that leads.
+const EVERYWHERE: [&str; 6] = ["servers", "others", "docker", "recover", "settings", "sync"];
+
 /// How often the size of SQLite's write-ahead log is looked at.
 const WAL_LOOK: Duration = Duration::from_secs(30);
 
@@ -59,9 +65,33 @@ const WAL_EVERY: Duration = Duration::from_secs(600);
 /// All chores.
 #[must_use]
 pub fn all(rooms: &Rooms) -> Vec<Chore> {
-    let Rooms { auth, audit, catalog, runs, schedule, settings, storage, store, sync } = rooms;
+    let Rooms { auth, audit, catalog, cluster, runs, schedule, settings, storage, store, sync } = rooms;
     let seconds = Duration::from_secs;
-    vec![
+    let all = vec![
+        Chore::new("servers", "Says that this server is there, looks who else is, and which one leads.", BEAT, {
+            let (cluster, runs) = (cluster.clone(), runs.clone());
+            move || {
+                let (cluster, runs) = (cluster.clone(), runs.clone());
+                async move {
+                    let beat = cluster.beat().await?;
+                    let others = beat.others;
+                    let role = if beat.leads { "this server leads" } else { "another server leads" };
+                    // What became nobody's a moment ago does not wait for the next round of `recover`.
+                    if beat.changed {
+                        let recovery = runs.recover().await?;
+                        return Ok::<_, RunsError>(format!("{role}, {others} others; {recovery}"));
+                    }
+                    Ok(format!("{role}, {others} others"))
+                }
+            }
+        }),
+        Chore::new("others", "Takes note of what other servers' runs do, and of what they ask of ours.", seconds(1), {
+            let runs = runs.clone();
+            move || {
+                let runs = runs.clone();
+                async move { runs.look_at_others().await.map(|news| format!("{news} changes")) }
+            }
+        }),
         Chore::new(
             "schedule",
             "Takes over the jobs of the code and starts what is due, at its instant.",
@@ -215,7 +245,15 @@ pub fn all(rooms: &Rooms) -> Vec<Chore> {
                 async move { checkpoint(&store, most, &last).await }
             }
         }),
-    ]
+    ];
+    let led = |chore: Chore| {
+        if EVERYWHERE.contains(&chore.name()) {
+            return chore;
+        }
+        let cluster = cluster.clone();
+        chore.while_ours(move || cluster.leads())
+    };
+    all.into_iter().map(led).collect()
 }
 
 /// Looks after the write-ahead log; `looks` counts since it was last moved.

@@ -3,6 +3,8 @@
 mod backup;
 mod chores;
 pub mod cli;
+mod doctor;
+mod health;
 mod people;
 mod serve;
 mod telemetry;

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::{
     FileKind, JournalError, LogState, LogWriter, RunId, StoredLog, block,
+    elsewhere::Shadows,
     encode::{Encoder, PerSource},
     feed::Feeds,
     index::Indexes,
@@ -53,6 +54,8 @@ pub(super) struct Inner {
     pub(super) indexes: Indexes,
     /// Logs being watched.
     pub(super) feeds: Feeds,
+    /// Files that another process writes.
+    pub(super) shadows: Shadows,
 }
 
 /// What a run's files take.
@@ -84,6 +87,7 @@ impl Journal {
             registry: Registry::default(),
             indexes: Indexes::default(),
             feeds: Feeds::default(),
+            shadows: Shadows::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -255,6 +259,11 @@ impl Journal {
     /// See [`Self::watch`].
     async fn watch_file(&self, run: RunId, kind: FileKind) -> Result<watch::Receiver<LogState>, JournalError> {
         if let Some(state) = self.inner.registry.watch(run, kind) {
+            return Ok(state);
+        }
+        if let Some(state) = self.inner.shadows.watch(run, kind) {
+            // There is nothing to follow before the file is there.
+            self.open_file(run, kind).await?;
             return Ok(state);
         }
         let (_, state) = self.open_file(run, kind).await?;

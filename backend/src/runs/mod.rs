@@ -20,6 +20,7 @@ mod follow;
 mod launch;
 mod listen;
 mod live;
+mod others;
 mod pump;
 mod recover;
 mod sampler;
@@ -44,6 +45,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::catalog::{Catalog, CatalogError};
+use crate::cluster::Cluster;
 use crate::crypto::Keyring;
 use crate::domain::clock::SharedClock;
 use crate::domain::outcome::StopReason;
@@ -58,6 +60,7 @@ pub use admission::{Admission, Load};
 pub use disk::Disk;
 pub use launch::{Again, LaunchError, Start};
 pub use live::{Claim, Live, LiveRuns};
+pub use others::Elsewhere;
 pub use recover::Recovery;
 pub use steps::{Step, Steps};
 pub use warm::WarmPool;
@@ -147,6 +150,8 @@ pub enum RunsError {
 pub struct Rooms {
     /// The database.
     pub store: Store,
+    /// The servers that work on it.
+    pub cluster: Cluster,
     /// Run files.
     pub journal: Journal,
     /// Docker.
@@ -189,9 +194,11 @@ struct Inner {
     letting_go: CancellationToken,
     /// How to end the tasks as a crash would.
     #[cfg(test)]
-    spawned: std::sync::Mutex<Vec<tokio::task::AbortHandle>>,
+    spawned: Mutex<Vec<tokio::task::AbortHandle>>,
     /// Whether Docker answered when it was last asked.
     docker_ok: AtomicBool,
+    /// What was last seen of runs that other servers drive.
+    others: others::Seen,
 }
 
 impl Runs {
@@ -218,9 +225,10 @@ impl Runs {
                 closing: CancellationToken::new(),
                 letting_go: CancellationToken::new(),
                 #[cfg(test)]
-                spawned: std::sync::Mutex::default(),
+                spawned: Mutex::default(),
                 docker_ok: AtomicBool::new(true),
                 tuned: RwLock::new(Arc::new(options.clone())),
+                others: others::Seen::default(),
                 options,
                 refusing: Mutex::default(),
                 rooms,
@@ -389,7 +397,7 @@ impl Runs {
     fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> tokio::task::JoinHandle<T> {
         let handle = self.inner.tasks.spawn(tracing::Instrument::in_current_span(task));
         #[cfg(test)]
-        self.inner.spawned.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(handle.abort_handle());
+        self.inner.spawned.lock().unwrap_or_else(PoisonError::into_inner).push(handle.abort_handle());
         handle
     }
 

@@ -11,11 +11,13 @@
 
 mod audit;
 mod backup;
+mod cluster;
 mod codec;
 mod environments;
 mod error;
 mod firings;
 mod jobs;
+mod look;
 mod options;
 mod pipelines;
 mod record;
@@ -48,10 +50,12 @@ use tokio::sync::Semaphore;
 
 pub use audit::{AuditCursor, AuditFilter, AuditRow, AuditRows};
 pub use backup::{BackupError, Contents, Restored, back_up, inspect, restore};
+pub use cluster::{OthersRun, ServerRow};
 pub use environments::EnvironmentRow;
 pub use error::StoreError;
 pub use firings::{Claim, FiringRow, FiringState, REPLACED, Take};
 pub use jobs::{JobRow, NewJob, REPOSITORY};
+pub use look::Look;
 pub use options::Options;
 use options::Target;
 pub use pipelines::{PipelineRow, SeenPipeline};

@@ -18,6 +18,9 @@ use crate::domain::tuning::Tuning;
 /// Longest time that a round of a chore may take.
 const DEADLINE: Duration = Duration::from_secs(15 * 60);
 
+/// What is told of a chore that another server does.
+const NOT_OURS: &str = "another server does this";
+
 type Round = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 
 /// Something that is done again and again.
@@ -28,6 +31,8 @@ pub struct Chore {
     /// When the first round is due after the start, if sooner than after the interval.
     first: Option<Duration>,
     round: Box<dyn Fn() -> Round + Send + Sync>,
+    /// Whether it is for this server at this moment.
+    ours: Box<dyn Fn() -> bool + Send + Sync>,
     /// One round at a time, whoever asks for it.
     alone: tokio::sync::Mutex<()>,
 }
@@ -56,7 +61,15 @@ impl Chore {
             Box::pin(async move { work.await.map_err(|error| error.to_string()) })
         };
         let interval = Interval::Fixed(interval);
-        Self { name, description, interval, first: None, round: Box::new(round), alone: tokio::sync::Mutex::default() }
+        Self {
+            name,
+            description,
+            interval,
+            first: None,
+            round: Box::new(round),
+            ours: Box::new(|| true),
+            alone: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The same with an interval that an admin may change while the server works.
@@ -69,6 +82,18 @@ impl Chore {
     #[must_use]
     pub fn first_after(self, first: Duration) -> Self {
         Self { first: Some(first), ..self }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The same, done only while `ours` says so: of several servers one does it.
+    #[must_use]
+    pub fn while_ours(self, ours: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { ours: Box::new(ours), ..self }
     }
 }
 
@@ -195,6 +220,12 @@ impl Upkeep {
     async fn round(&self, chore: &Chore) {
         let _alone = chore.alone.lock().await;
         let begin = self.inner.clock.now();
+        if !(chore.ours)() {
+            return self.update(chore.name, |state| {
+                *state =
+                    State { result: Some(NOT_OURS.to_owned()), next_run_at: state.next_run_at, ..State::default() };
+            });
+        }
         // In a task of its own, so that a panic of one chore ends neither the driver nor the others.
         let work = tokio::spawn((chore.round)());
         let abort = work.abort_handle();

@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use fastflow_shared::{
     ApiToken, ApiTokenCreated, AuditPage, Backup, Chore, Cleanup, FiringPage, Job, JobDraft, JobSwitch, LogHits,
     LogPage, Login, LoginAnswer, MetricsBatch, NewApiToken, NewUser, NewVaultEntry, Outlook, Overview, PasswordChange,
-    PasswordReset, Pipeline, PipelineStats, PipelineSwitch, Preview, Readiness, RevealedSecret, Run, RunDay, RunHealth,
-    RunPage, SessionInfo, Setting, SettingChange, StartRun, Storage, SyncStatus, TriggerDraft, User, UserAccount,
-    UserChange, UserWithPassword, VaultChange, VaultEntry, routes,
+    PasswordReset, Pipeline, PipelineEnvironment, PipelineStats, PipelineSwitch, Preview, Readiness, RevealedSecret,
+    Run, RunDay, RunHealth, RunPage, SessionInfo, Setting, SettingChange, StartRun, Storage, SyncStatus, TriggerDraft,
+    User, UserAccount, UserChange, UserWithPassword, VaultChange, VaultEntry, routes,
 };
 use gloo_net::http::Method;
 
@@ -52,6 +52,16 @@ pub fn pipelines() -> Ask<Vec<Pipeline>> {
 /// One pipeline.
 pub fn pipeline(name: String) -> Ask<Pipeline> {
     get(&routes::pipeline(&name))
+}
+
+/// The sealed environment of a pipeline.
+pub fn environment(name: String) -> Ask<PipelineEnvironment> {
+    get(&routes::pipeline_environment(&name))
+}
+
+/// Deletes a pipeline with its schedules; its runs are cancelled.
+pub fn delete_pipeline(name: String) -> Ask<()> {
+    dismiss(Method::DELETE, &url(&routes::pipeline(&name), &[("confirm", "true".to_owned())]))
 }
 
 /// Switches a pipeline on or off.

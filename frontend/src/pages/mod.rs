@@ -13,6 +13,8 @@ mod lost;
 mod palette;
 mod pipeline;
 mod pipeline_charts;
+mod pipeline_delete;
+mod pipeline_environment;
 mod pipeline_row;
 mod pipeline_tabs;
 mod run;

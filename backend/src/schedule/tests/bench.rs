@@ -42,6 +42,7 @@ async fn real(world: &World) -> Schedule {
     catalog.refresh().await.expect("readable");
     let rooms = Rooms {
         store: store.clone(),
+        cluster: crate::cluster::Cluster::alone(store.clone(), clock.clone()),
         journal: Journal::open(journal::Options { dir: path("logs"), max_bytes: None }).expect("a journal"),
         engine: engine.clone(),
         catalog: catalog.clone(),

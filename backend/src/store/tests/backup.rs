@@ -88,7 +88,7 @@ async fn a_damaged_file_is_told_at_the_start_with_the_way_out() {
 async fn postgresql_is_told_its_own_tools() {
     let postgres = postgres().await;
     let store = postgres.open().await;
-    let error = store.back_up(std::path::Path::new("/nowhere/a.db")).await.expect_err("refused");
+    let error = store.back_up(Path::new("/nowhere/a.db")).await.expect_err("refused");
     assert!(matches!(error, BackupError::NotSqlite) && error.to_string().contains("pg_dump"), "{error}");
     store.close().await;
     postgres.drop().await;

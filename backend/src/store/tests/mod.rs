@@ -9,6 +9,7 @@ mod record;
 mod retention;
 mod runs;
 mod sync;
+mod upgrade;
 mod upkeep;
 
 use std::time::{Duration, Instant};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::testing::{on_both, sqlite};
 use super::super::*;
-use super::{finish, new_run};
+use super::new_run;
 use crate::domain::clock::Millis;
 
 #[tokio::test]
