@@ -127,6 +127,8 @@ pub const RULES: &[Rule] = &[
     admin("deletePipeline").audited("pipeline.delete"),
     viewer("getPipelineStats"),
     viewer("getPipelineEnvironment"),
+    viewer("listPipelineFiles"),
+    viewer("getPipelineFile"),
     operator("resetPipelineStats").audited("pipeline.reset_stats"),
     // Runs.
     viewer("listRuns"),

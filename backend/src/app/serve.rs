@@ -153,7 +153,7 @@ impl ServeError {
 }
 
 /// Opens the database, which may be starting itself: it is asked again for as long as the operator wants.
-async fn open_store(options: &crate::store::Options, patience: Duration) -> Result<Store, StoreError> {
+async fn open_store(options: &store::Options, patience: Duration) -> Result<Store, StoreError> {
     let until = tokio::time::Instant::now() + patience;
     let mut told = false;
     loop {

@@ -125,6 +125,12 @@ pub struct Beat {
     pub changed: bool,
 }
 
+/// The right to do a kind of work that one server does at a time, until dropped.
+#[derive(Debug)]
+pub struct Turn {
+    _lock: Option<FileLock>,
+}
+
 /// The handle. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Cluster {
@@ -311,10 +317,16 @@ impl Cluster {
         let _ = std::fs::remove_file(self.lock_of(&me.id));
     }
 
-    /// A lock between the servers for one kind of work, beside those of their lives.
-    #[must_use]
-    pub fn lock_file(&self, work: &str) -> PathBuf {
-        self.inner.options.folder.join(format!("work-{work}.lock"))
+    /// Waits until no other server does this kind of work; `None` when that takes longer than `patience`.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub async fn turn(&self, work: &str, patience: Duration) -> std::io::Result<Option<Turn>> {
+        if self.inner.options.alone {
+            return Ok(Some(Turn { _lock: None }));
+        }
+        let path = self.inner.options.folder.join(format!("work-{work}.lock"));
+        Ok(FileLock::take(&path, Mode::Alone, patience).await?.map(|lock| Turn { _lock: Some(lock) }))
     }
 
     /// Removes what servers of the past left of their locks.

@@ -101,8 +101,8 @@ pub const GROUPS: &[Group] = &[
                 "FASTFLOW_INSTANCE",
                 "",
                 Kind::Name,
-                "Name of this server on its containers. Made once and kept in DATA_DIR/instance-id; two servers on one Docker \
-                 must not have the same.",
+                "Name of this installation on its containers. Made once and kept in DATA_DIR/instance-id; two installations on \
+                 one Docker must not have the same, several servers of one have.",
             ),
         ],
     },

@@ -27,9 +27,12 @@ pub enum Writes {
     Later,
 }
 
+/// The state of a file for as long as somebody looks at it.
+type Shadow = Weak<watch::Sender<LogState>>;
+
 /// Files that are being looked at.
 #[derive(Debug, Default)]
-pub(super) struct Shadows(Mutex<HashMap<(RunId, FileKind), Weak<watch::Sender<LogState>>>>);
+pub(super) struct Shadows(Mutex<HashMap<(RunId, FileKind), Shadow>>);
 
 impl Shadows {
     /// The state of such a file, if somebody looks at it.

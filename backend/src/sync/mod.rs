@@ -25,7 +25,7 @@ use fastflow_shared::{
 use thiserror::Error;
 
 use crate::catalog::{Catalog, CatalogError, Changes, Pipeline, Root};
-use crate::cluster::{Cluster, FileLock, Mode};
+use crate::cluster::Cluster;
 use crate::crypto::Keyring;
 use crate::domain::clock::{Millis, SharedClock};
 use crate::engine::Engine;
@@ -295,7 +295,7 @@ impl Sync {
     async fn restore(&self) -> Result<(), SyncError> {
         let Self { inner } = self;
         // One that another server works on is not broken.
-        if let Ok(Some(_nobody_syncs)) = FileLock::try_take(&inner.cluster.lock_file(LOCK), Mode::Alone) {
+        if let Ok(Some(_nobody_syncs)) = inner.cluster.turn(LOCK, std::time::Duration::ZERO).await {
             inner.store.end_broken_syncs(inner.clock.now(), "the server stopped while it was under way").await?;
         }
         if let Some(last) = inner.store.syncs(1).await?.pop() {

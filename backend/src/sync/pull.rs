@@ -11,7 +11,6 @@ use super::log::SyncLog;
 use super::source::Source;
 use super::{Candidate, Failure, Sync, SyncError};
 use crate::catalog::{Changes, Root};
-use crate::cluster::{FileLock, Mode};
 use crate::domain::clock::SharedClock;
 use crate::domain::repository::{Address, Scheme, check_branch};
 use crate::git::{Auth, FaultKind, GitError, Job, Pulled};
@@ -188,7 +187,7 @@ impl Sync {
         let say = Log { log: Some((log.clone(), clock.clone())) };
         let ended = async {
             // The mirror and the folders of commits are shared by all servers.
-            let lock = FileLock::take(&self.inner.cluster.lock_file(super::LOCK), Mode::Alone, OTHERS_SYNC).await;
+            let lock = self.inner.cluster.turn(super::LOCK, OTHERS_SYNC).await;
             match lock.map_err(SyncError::Folder)? {
                 Some(_alone) => self.pull(source, branch, request, &say, &mut record).await,
                 None => {

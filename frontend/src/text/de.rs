@@ -232,4 +232,5 @@ pub const TEXTS: Texts = Texts {
     palette: super::de_more::PALETTE,
     lost: super::de_more::LOST,
     keep: super::de_keep::KEEP,
+    pipes: super::de_pipes::PIPES,
 };

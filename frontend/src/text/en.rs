@@ -230,4 +230,5 @@ pub const TEXTS: Texts = Texts {
     palette: super::en_more::PALETTE,
     lost: super::en_more::LOST,
     keep: super::en_keep::KEEP,
+    pipes: super::en_pipes::PIPES,
 };

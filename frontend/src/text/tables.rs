@@ -36,6 +36,7 @@ pub struct Texts {
     pub palette: Palette,
     pub lost: Lost,
     pub keep: Keep,
+    pub pipes: Pipes,
 }
 
 tables! {
@@ -160,6 +161,12 @@ tables! {
         title, placeholder, empty, pages, pipelines, actions, run_pipeline, sync_now, toggle_theme, toggle_language,
         help_title, help_palette, help_help, help_dashboard, help_runs, help_schedules, help_vault, help_system, help_search,
         help_close, help_log, help_log_search, help_log_follow, help_log_wrap, help_log_stamps, help_general, show_help, hint
+    }
+    /// Many pipelines, and their files.
+    Pipes {
+        any_state, active, failing, off, broken, choose_all, forget, run_lead, source, files, more_files, no_files, binary, cut,
+        next_fire, warm, cold, warm_pool, undo, from, to;
+        fn selected(usize), fn choose(&str), fn started(usize, usize), fn switched(usize, usize), fn run_title(usize), fn more(usize)
     }
     /// A page that does not exist.
     Lost { title, lead, run_lead, pipeline_lead }

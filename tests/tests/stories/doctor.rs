@@ -4,7 +4,10 @@ use fastflow_tests::options::Database;
 use fastflow_tests::{Options, Server};
 use serde_json::Value;
 
-fn verdicts(server: &Server) -> (Option<i32>, Vec<(String, String, Option<String>)>) {
+/// A check's name, its verdict, and how to mend it.
+type Told = (String, String, Option<String>);
+
+fn verdicts(server: &Server) -> (Option<i32>, Vec<Told>) {
     let (code, printed) = server.call(&["doctor", "--json"]);
     let diagnosis: Value = serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"));
     let text = |check: &Value, name: &str| check[name].as_str().unwrap_or_default().to_owned();

@@ -10,7 +10,7 @@ use fastflow_tests::{Options, Server, place};
 const TOKEN: &str = "figures for prometheus alone";
 
 /// The documents that show commands.
-const DOCUMENTS: [&str; 4] = ["install.md", "operate.md", "api.md", "migrate.md"];
+const DOCUMENTS: [&str; 5] = ["install.md", "operate.md", "pipelines.md", "api.md", "migrate.md"];
 
 /// The blocks of a document that are marked `sh`.
 fn blocks(text: &str) -> Vec<String> {
@@ -31,6 +31,8 @@ fn blocks(text: &str) -> Vec<String> {
 async fn every_command_in_the_documents_works() {
     let server = Server::start(Options::new().env("METRICS_TOKEN", TOKEN)).await;
     server.pipeline("hello", "print('hello')");
+    server.pipeline("report", "import os\nprint(os.environ['DAY'])");
+    let token = server.client().token().expect("a program has one").to_owned();
     let bin = server.root().join("bin");
     std::fs::create_dir_all(&bin).expect("a folder");
     symlink(place::server_binary(), bin.join("fastflow")).expect("a link");
@@ -45,7 +47,7 @@ async fn every_command_in_the_documents_works() {
         let mut shell = tokio::process::Command::new("sh");
         shell.args(["-euxc", &script]).current_dir(server.root()).stdin(Stdio::null()).kill_on_drop(true);
         server.give_settings(&mut shell);
-        shell.env("PATH", &path).env("ADMIN_USERNAME", USER).env("ADMIN_PASSWORD", PASSWORD);
+        shell.env("PATH", &path).env("TOKEN", &token).env("ADMIN_USERNAME", USER).env("ADMIN_PASSWORD", PASSWORD);
         let output = tokio::time::timeout(Duration::from_secs(120), shell.output()).await;
         let output = output.unwrap_or_else(|_| panic!("{document}: a command does not end")).expect("a shell");
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();

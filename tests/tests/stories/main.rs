@@ -2,6 +2,7 @@
 //! leaves nothing behind. `scripts/test NAME` runs those whose name contains NAME.
 
 mod access;
+mod accessible;
 mod admission;
 mod audit;
 mod backups;
@@ -22,6 +23,7 @@ mod isolation;
 mod logs;
 mod metrics;
 mod openapi;
+mod pages;
 mod people;
 mod recovery;
 mod retries;
