@@ -149,7 +149,7 @@ fn Found(props: &FoundProps) -> Html {
             <tr key={part.kind.clone()} data-testid="storage-part" data-kind={part.kind.clone()}>
                 <td><strong>{kind(t, &part.kind)}</strong>{bar(part.bytes, largest, Tone::Quiet)}</td>
                 <td class="right num nowrap">{size(t, part.bytes)}</td>
-                <td class="right num nowrap faint">{k.spare}{" "}{size(t, part.spare_bytes)}</td>
+                <td class="right num nowrap faint">{if part.spare_bytes > 0 { format!("{} {}", k.spare, size(t, part.spare_bytes)) } else { "–".to_owned() }}</td>
                 <td class="right num faint">{t.number(part.count)}</td>
             </tr>
         }
