@@ -79,7 +79,7 @@ async fn rooms(root: &Path, repository: &Path, store: Store) -> (Sync, Runs, Jou
     let environments = Environments::open(prepares, engine.clone(), store.clone(), clock.clone()).expect("a folder");
     let run_rooms = RunRooms {
         store: store.clone(),
-        cluster: crate::cluster::Cluster::alone(store.clone(), clock.clone()),
+        cluster: Cluster::alone(store.clone(), clock.clone()),
         journal: journal.clone(),
         engine: engine.clone(),
         catalog: catalog.clone(),
@@ -128,7 +128,7 @@ async fn rooms(root: &Path, repository: &Path, store: Store) -> (Sync, Runs, Jou
     let minutes = Duration::from_secs(300);
     let rooms = Rooms {
         catalog,
-        cluster: crate::cluster::Cluster::alone(store.clone(), clock.clone()),
+        cluster: Cluster::alone(store.clone(), clock.clone()),
         environments,
         engine,
         runs: runs.clone(),
