@@ -66,6 +66,7 @@ fn Inside(props: &InsideProps) -> Html {
 fn inside(route: &Route) -> Html {
     match route.clone() {
         Route::Dashboard => html! { <pages::Dashboard /> },
+        Route::Pipelines => html! { <pages::Pipelines /> },
         Route::Runs => html! { <pages::Runs /> },
         // The key makes another run another page: nothing of the one before is left.
         Route::Run { id } => html! { <pages::RunPage key={id.clone()} id={id.clone()} /> },
@@ -75,6 +76,8 @@ fn inside(route: &Route) -> Html {
         Route::Jobs => html! { <pages::Jobs /> },
         Route::Sync => html! { <pages::SyncPage /> },
         Route::System => html! { <pages::System /> },
+        Route::Storage => html! { <pages::StoragePage /> },
+        Route::Settings => html! { <pages::SettingsPage /> },
         Route::Users => html! { <pages::Users /> },
         Route::Audit => html! { <pages::Audit /> },
         Route::Account => html! { <pages::Account /> },

@@ -11,6 +11,8 @@ use crate::logic::query::decode;
 pub enum Route {
     /// What runs, and all pipelines.
     Dashboard,
+    /// All pipelines.
+    Pipelines,
     /// Signing in.
     Login,
     /// All runs.
@@ -38,6 +40,10 @@ pub enum Route {
     Sync,
     /// The server itself.
     System,
+    /// What is kept on the disk.
+    Storage,
+    /// What is set.
+    Settings,
     /// Users.
     Users,
     /// The audit log.
@@ -54,8 +60,8 @@ impl Route {
     pub fn recognize(path: &str) -> Self {
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         match parts[..] {
-            // There is no page of all pipelines but the first one.
-            [] | ["pipelines"] => Self::Dashboard,
+            [] => Self::Dashboard,
+            ["pipelines"] => Self::Pipelines,
             ["login"] => Self::Login,
             ["runs"] => Self::Runs,
             ["runs", id] => Self::Run { id: decode(id) },
@@ -65,6 +71,8 @@ impl Route {
             ["schedules"] => Self::Jobs,
             ["sync"] => Self::Sync,
             ["system"] => Self::System,
+            ["storage"] => Self::Storage,
+            ["settings"] => Self::Settings,
             ["users"] => Self::Users,
             ["audit"] => Self::Audit,
             ["account"] => Self::Account,
@@ -84,6 +92,7 @@ impl Route {
     pub fn to_path(&self) -> String {
         match self {
             Self::Dashboard => "/".to_owned(),
+            Self::Pipelines => "/pipelines".to_owned(),
             Self::Login => "/login".to_owned(),
             Self::Runs => "/runs".to_owned(),
             Self::Run { id } => format!("/runs/{}", segment(id)),
@@ -93,6 +102,8 @@ impl Route {
             Self::Jobs => "/schedules".to_owned(),
             Self::Sync => "/sync".to_owned(),
             Self::System => "/system".to_owned(),
+            Self::Storage => "/storage".to_owned(),
+            Self::Settings => "/settings".to_owned(),
             Self::Users => "/users".to_owned(),
             Self::Audit => "/audit".to_owned(),
             Self::Account => "/account".to_owned(),
@@ -110,6 +121,7 @@ mod tests {
         let name = "a b/ü+c".to_owned();
         let pages = [
             Route::Dashboard,
+            Route::Pipelines,
             Route::Login,
             Route::Runs,
             Route::Run { id: "0199".into() },
@@ -119,6 +131,8 @@ mod tests {
             Route::Jobs,
             Route::Sync,
             Route::System,
+            Route::Storage,
+            Route::Settings,
             Route::Users,
             Route::Audit,
             Route::Account,
@@ -128,7 +142,7 @@ mod tests {
             assert_eq!(Route::recognize(&page.to_path()), page);
         }
         assert_eq!(Route::recognize("/runs/"), Route::Runs);
-        assert_eq!(Route::recognize("/pipelines"), Route::Dashboard);
+        assert_eq!(Route::recognize("/pipelines/"), Route::Pipelines);
         assert_eq!(Route::recognize("/runs/1/nope"), Route::Lost);
     }
 }

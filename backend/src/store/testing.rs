@@ -57,14 +57,14 @@ impl Postgres {
         Store::open(&self.options).await.expect("the database opens")
     }
 
-    /// The address of the schema, for another process.
-    pub(crate) fn url(&self) -> &str {
-        self.options.url.as_deref().unwrap_or_default()
-    }
-
     /// How to open it.
     pub(crate) fn options(&self) -> Options {
         self.options.clone()
+    }
+
+    /// The address of the schema, for another process.
+    pub(crate) fn url(&self) -> &str {
+        self.options.url.as_deref().unwrap_or_default()
     }
 
     pub(crate) async fn drop(self) {

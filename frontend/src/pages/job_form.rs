@@ -10,6 +10,7 @@ use yew::prelude::*;
 
 use crate::api;
 use crate::hooks::{use_form_action, use_load};
+use crate::logic::format;
 use crate::logic::load::Load;
 use crate::logic::time;
 use crate::text::use_text;
@@ -76,7 +77,13 @@ fn lines_of(draft: &JobDraft) -> String {
 /// The values of such lines; a line without `=` names an empty one.
 fn values_of(lines: &str) -> BTreeMap<String, String> {
     let lines = lines.lines().map(str::trim_start).filter(|line| !line.is_empty());
-    lines.map(|line| line.split_once('=').unwrap_or((line, ""))).map(|(n, v)| (n.trim_end().into(), v.into())).collect()
+    // One by one: `collect` would bring a sort with it.
+    let mut out = BTreeMap::new();
+    for line in lines {
+        let (name, value) = line.split_once('=').unwrap_or((line, ""));
+        out.insert(name.trim_end().to_owned(), value.to_owned());
+    }
+    out
 }
 
 fn own(draft: &mut JobDraft) -> &mut JobOverrides {
@@ -85,11 +92,11 @@ fn own(draft: &mut JobDraft) -> &mut JobOverrides {
 
 /// A number of something, as a whole number of its parts.
 fn whole(text: &str, parts: f64) -> Option<i64> {
-    text.trim().parse::<f64>().ok().map(|number| (number * parts).round() as i64)
+    format::number(text).map(|number| (number * parts).round() as i64)
 }
 
 fn shown(number: Option<i64>, parts: f64) -> Option<String> {
-    number.map(|number| (number as f64 / parts).to_string())
+    number.map(|number| format::plain(number as f64 / parts))
 }
 
 /// A select of a few words; told of the index of the chosen one.
@@ -266,7 +273,7 @@ pub fn JobForm(props: &JobFormProps) -> Html {
                     </Field>
                     <div class="two">
                         <Field id="job-cpu" label={t.jobs.cpu} wrong={wrong("cpu_hard_limit")}>
-                            {number("job-cpu", limits.cpu_hard_limit.map(|cores| cores.to_string()), |draft, text| own(draft).cpu_hard_limit = text.trim().parse().ok())}
+                            {number("job-cpu", limits.cpu_hard_limit.map(format::plain), |draft, text| own(draft).cpu_hard_limit = format::number(&text))}
                         </Field>
                         <Field id="job-memory" label={t.jobs.memory} wrong={wrong("mem_hard_limit")}>
                             {number("job-memory", shown(limits.mem_hard_limit, MIB), |draft, text| own(draft).mem_hard_limit = whole(&text, MIB))}

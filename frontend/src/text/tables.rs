@@ -35,6 +35,8 @@ pub struct Texts {
     pub system: System,
     pub palette: Palette,
     pub lost: Lost,
+    pub keep: Keep,
+    pub pipes: Pipes,
 }
 
 tables! {
@@ -146,11 +148,25 @@ tables! {
         title, ready, not_ready, chores, chore, every, last, took, result, next, version, docker, slots, queue, never, code, source,
         branch, commit, pipelines, invalid, no_chores, database, disk, api, about, about_text
     }
+    /// What is kept on the disk, backups, settings.
+    Keep {
+        storage, storage_lead, used, budget, cache, free, floor, none, measured, soon, part, size, spare, things, next, next_lead,
+        nothing, last_used, why, when, if_needed, backups, backups_lead, back_up, backed_up, no_backups, made, clean, clean_lead,
+        logs, environments, uv_cache, code, commits, database, work, count, age, over, over_cache, first, settings, settings_lead,
+        name, value, origin, not_set, change, back, changed, default_hint, changed_here;
+        fn allowed(&str), fn by(&str, &str), fn cleaned(&str), fn clean_title(&str)
+    }
     /// The command palette and the help sheet.
     Palette {
         title, placeholder, empty, pages, pipelines, actions, run_pipeline, sync_now, toggle_theme, toggle_language,
         help_title, help_palette, help_help, help_dashboard, help_runs, help_schedules, help_vault, help_system, help_search,
         help_close, help_log, help_log_search, help_log_follow, help_log_wrap, help_log_stamps, help_general, show_help, hint
+    }
+    /// Many pipelines, and their files.
+    Pipes {
+        any_state, active, failing, off, broken, choose_all, forget, run_lead, source, files, more_files, no_files, binary, cut,
+        next_fire, warm, cold, warm_pool, undo, from, to;
+        fn selected(usize), fn choose(&str), fn started(usize, usize), fn switched(usize, usize), fn run_title(usize), fn more(usize)
     }
     /// A page that does not exist.
     Lost { title, lead, run_lead, pipeline_lead }

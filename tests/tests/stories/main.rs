@@ -2,8 +2,10 @@
 //! leaves nothing behind. `scripts/test NAME` runs those whose name contains NAME.
 
 mod access;
+mod accessible;
 mod admission;
 mod audit;
+mod backups;
 mod browser;
 mod cancel;
 mod contract;
@@ -21,6 +23,7 @@ mod isolation;
 mod logs;
 mod metrics;
 mod openapi;
+mod pages;
 mod people;
 mod recovery;
 mod retries;
@@ -28,8 +31,10 @@ mod roles;
 mod schedules;
 mod secrets;
 mod seen;
+mod settings;
 mod several_servers;
 mod shutdown;
+mod storage;
 mod sync;
 mod sync_hostile;
 mod sync_settings;
