@@ -69,6 +69,7 @@ async fn real(world: &World) -> Schedule {
         retry_attempts: 0,
         cancel_grace: Duration::from_secs(10),
         silence_limit: None,
+        min_free_bytes: 0,
         health_interval: Duration::from_secs(15),
         stop_on_shutdown: false,
         docker_patience: Duration::from_secs(60),
