@@ -103,7 +103,7 @@ async fn another_installation_is_refused_while_one_lives() {
     testing::on_both(async |store| {
         let world = World::on(store).await;
         let first = world.join().await;
-        let error = world.try_join("garden").await.err().expect("refused").to_string();
+        let error = world.try_join("garden").await.expect_err("refused").to_string();
         assert!(error.contains("host of house") && error.contains("DATA_DIR"), "{error}");
         drop(first);
         world.try_join("garden").await.expect("nobody else is there");

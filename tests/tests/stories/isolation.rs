@@ -5,7 +5,7 @@ use std::path::Path;
 use std::{fs, os::unix::fs::MetadataExt};
 
 use fastflow_shared::{NewVaultEntry, StartRun, routes};
-use fastflow_tests::options::UvCache;
+use fastflow_tests::options::{Database, UvCache};
 use fastflow_tests::{Options, Server, docker};
 use reqwest::Method;
 
@@ -107,7 +107,8 @@ async fn docker_inspect_the_database_and_the_messages_show_no_value_for_a_warm_s
 }
 
 async fn docker_inspect_the_database_and_the_messages_show_no_value_with(warm: usize) {
-    let server = Server::start(Options::new().warm(warm)).await;
+    // Its file is read below, byte by byte.
+    let server = Server::start(Options::new().database(Database::Sqlite).warm(warm)).await;
     let client = server.client();
     server.pipeline(
         "spy",
