@@ -9,6 +9,7 @@ use fastflow_shared::{CatchUpPolicy, Job, JobDraft, JobOverrides, OverlapPolicy,
 use yew::prelude::*;
 
 use crate::api;
+use crate::browser;
 use crate::hooks::{use_form_action, use_load};
 use crate::logic::format;
 use crate::logic::load::Load;
@@ -258,10 +259,10 @@ pub fn JobForm(props: &JobFormProps) -> Html {
                         {input("job-instances", count(now.max_instances), None, |draft, text| draft.max_instances = text.trim().parse().ok())}
                     </Field>
                     <Field id="job-start" label={t.jobs.starts} hint={t.jobs.starts_hint}>
-                        {moment("job-start", now.start_at, |draft, text| draft.start_at = time::read_local(&text))}
+                        {moment("job-start", now.start_at, |draft, text| draft.start_at = browser::instant(&text))}
                     </Field>
                     <Field id="job-end" label={t.jobs.ends} wrong={wrong("end_at")}>
-                        {moment("job-end", now.end_at, |draft, text| draft.end_at = time::read_local(&text))}
+                        {moment("job-end", now.end_at, |draft, text| draft.end_at = browser::instant(&text))}
                     </Field>
                 </div>
                 <details class="chart-table" open={has_own}>
