@@ -137,8 +137,6 @@ fn capabilities(look: Look, chromium: &str, folder: &Path) -> Capabilities {
         "--disable-quic",
         "--no-first-run",
         "--disable-background-networking",
-        // A page that was left stays in memory with its streams, and a browser grants six connections per server.
-        "--disable-features=BackForwardCache",
         "--disable-component-update",
         "--disable-sync",
         "--disable-dev-shm-usage",
