@@ -2,7 +2,6 @@
 //! leaves nothing behind. `scripts/test NAME` runs those whose name contains NAME.
 
 mod access;
-mod accessible;
 mod admission;
 mod audit;
 mod backups;
