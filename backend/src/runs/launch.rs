@@ -8,6 +8,7 @@ use thiserror::Error;
 use super::admission::{Full, Place};
 use super::drive::Driver;
 use super::live::Claim;
+use super::timeline::Mark;
 use super::warm::Reservation;
 use super::{Runs, RunsError, Step, parse_id};
 use crate::catalog::Pipeline;
@@ -362,6 +363,7 @@ impl Runs {
     }
 
     async fn begin(&self, claim: Claim, new: NewRun, place: Place) -> Run {
+        claim.timeline.mark(Mark::Accepted);
         self.inner.options.steps.reach(Step::RowInserted).await;
         let row = RunRow::from(new);
         let shown = self.show(row.clone());

@@ -16,6 +16,7 @@ mod admission;
 mod drive;
 mod finish;
 mod follow;
+mod latency;
 mod launch;
 mod listen;
 mod live;
@@ -26,6 +27,7 @@ mod start;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod variables;
 mod view;
 mod warm;
@@ -53,8 +55,10 @@ use crate::store::{Store, StoreError};
 use crate::vault::{Vault, VaultError};
 
 pub use admission::{Admission, Load};
+pub use latency::{EDGES_MS, StartTimes};
 pub use launch::{Again, LaunchError, Start};
 pub use live::{Claim, Live, LiveRuns};
+pub use pump::{Tap, Veil};
 pub use recover::Recovery;
 pub use steps::{Step, Steps};
 pub use warm::WarmPool;
@@ -171,6 +175,7 @@ struct Inner {
     live: LiveRuns,
     starting: Semaphore,
     warm: Arc<warm::Warm>,
+    latency: latency::Latency,
     events: broadcast::Sender<LiveEvent>,
     tasks: TaskTracker,
     /// Set when the server shuts down: nothing new is admitted, and what has not started stays where it is.
@@ -203,6 +208,7 @@ impl Runs {
                 starting: Semaphore::new(options.max_starting.max(1)),
                 live: LiveRuns::default(),
                 warm: Arc::default(),
+                latency: latency::Latency::default(),
                 events,
                 tasks: TaskTracker::new(),
                 closing: CancellationToken::new(),
@@ -232,6 +238,12 @@ impl Runs {
     #[must_use]
     pub fn count(&self, pipeline: &str) -> (usize, usize) {
         self.inner.live.count(pipeline)
+    }
+
+    /// How long starts took since this server began: in parked containers, or cold.
+    #[must_use]
+    pub fn start_times(&self, warm: bool) -> StartTimes {
+        self.inner.latency.read(warm)
     }
 
     /// Changes from now on. A receiver that is too slow loses the oldest and is told so.
