@@ -78,6 +78,12 @@ impl Journal {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// Tells when a file of this run begins, for those who wait for it. Who takes it before looking misses nothing.
+    #[must_use]
+    pub fn begins(&self, run: RunId) -> watch::Receiver<()> {
+        self.inner.registry.begins(run)
+    }
+
     /// Begins a run's log. Do it when the run is accepted, not when its container starts, so that viewers of a waiting run
     /// have something to follow.
     ///
@@ -93,6 +99,7 @@ impl Journal {
                 _ => JournalError::Io { action: "create a log", source: error },
             })?;
         self.inner.feeds.forget(run);
+        self.inner.registry.has_begun(run);
         let encoder = Encoder::new(0, Default::default(), self.inner.options.max_bytes, false, PerSource::default());
         Ok(LogWriter::new(self.clone(), run, LineFile::new(Box::new(file), 0), encoder, registration))
     }
@@ -119,6 +126,7 @@ impl Journal {
         })
         .await
         .map_err(JournalError::io("read a log to go on with it"))?;
+        self.inner.registry.has_begun(run);
         let bytes = PerSource { stdout: stored.stdout.bytes, stderr: stored.stderr.bytes };
         let latest = stored.last_timestamp.unwrap_or_default();
         let encoder = Encoder::new(stored.len, latest, self.inner.options.max_bytes, stored.capped, bytes);
