@@ -2,6 +2,7 @@
 
 mod chores;
 pub mod cli;
+mod measure;
 mod people;
 mod serve;
 mod telemetry;

@@ -17,6 +17,7 @@ use crate::catalog::{self, Catalog};
 use crate::config::{Config, InstanceError};
 use crate::crypto::{Keyring, KeyringError};
 use crate::domain::clock::{SharedClock, SystemClock};
+use crate::engine::fake::{FakeDocker, program};
 use crate::engine::{self, DockerEngine, Engine, EngineError, HostPath, Network};
 use crate::environments::{self, EnvironmentError, Environments};
 use crate::git::{self, Git};
@@ -149,7 +150,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     }
     let journal =
         Journal::open(journal::Options { dir: config.data.logs_dir.clone(), max_bytes: config.runs.log_max_bytes })?;
-    let engine: Arc<dyn Engine> = Arc::new(DockerEngine::new(engine_options(&config, &instance))?);
+    let engine = engine(&config, &instance)?;
     let environments = Environments::open(environment_options(&config), engine.clone(), store.clone(), clock.clone())?;
     create_folder(&config.data.pipelines_dir)?;
     let catalog = Catalog::new(
@@ -283,6 +284,20 @@ pub async fn rotate(config: &Config) -> Result<Rotation, ServeError> {
     Ok(rotation?)
 }
 
+/// Docker; or, for measurements and tests of all the rest, containers in memory: `FASTFLOW_TEST_ENGINE=fake`.
+fn engine(config: &Config, instance: &str) -> Result<Arc<dyn Engine>, ServeError> {
+    let options = engine_options(config, instance);
+    if !is_fake() {
+        return Ok(Arc::new(DockerEngine::new(options)?));
+    }
+    warn!("FASTFLOW_TEST_ENGINE is set: nothing is executed, runs only look as if");
+    Ok(Arc::new(FakeDocker::new().engine(options)))
+}
+
+fn is_fake() -> bool {
+    std::env::var_os("FASTFLOW_TEST_ENGINE").is_some_and(|engine| engine == "fake")
+}
+
 fn engine_options(config: &Config, instance: &str) -> engine::Options {
     engine::Options {
         docker_host: config.worker.docker_host.clone(),
@@ -312,6 +327,7 @@ fn environment_options(config: &Config) -> environments::Options {
         uv_env: UV_VARIABLES
             .iter()
             .filter_map(|name| std::env::var(name).ok().map(|value| ((*name).to_owned(), value)))
+            .chain(is_fake().then(|| (program::VARIABLE.to_owned(), program::PREPARATION.to_owned())))
             .collect(),
         deadline: BUILD_DEADLINE,
     }
