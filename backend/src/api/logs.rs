@@ -53,7 +53,8 @@ pub enum Output {
     Stderr,
 }
 
-/// What a log stream sends, for the document; the event's name tells which.
+// For the document alone: events are encoded where they arise.
+/// What a log stream sends; the event's name tells which.
 #[derive(Union)]
 pub enum LogMessage {
     /// Event `lines`.
