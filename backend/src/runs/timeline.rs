@@ -1,6 +1,6 @@
 //! Where the time of a run goes: when each step of it was reached, by a clock that only moves forward.
 //!
-//! At the end of a run they become one line of the server's messages (`LOG_LEVEL=fastflow::timeline=debug`), from which
+//! At the end of a run they become one line of the server's messages (`RUST_LOG=info,fastflow::timeline=debug`), from which
 //! `make bench` draws its picture.
 
 use std::fmt;

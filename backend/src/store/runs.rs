@@ -122,13 +122,15 @@ impl Store {
     /// [`StoreError::Conflict`] when the id exists, or when its job has fired for that due time already.
     pub async fn insert_run(&self, run: &NewRun) -> Result<(), StoreError> {
         self.within(async {
+            let Some(before) = &run.retry_of else {
+                let _permit = self.permit().await?;
+                return insert(&mut *self.pool.acquire().await?, run).await;
+            };
             let mut tx = self.write().await?;
             insert(&mut tx, run).await?;
-            if let Some(before) = &run.retry_of {
-                // The first attempt that followed stays the next one, however often a run is tried by hand.
-                const LINK: &str = "UPDATE runs SET retried_by = $1 WHERE id = $2 AND retried_by IS NULL";
-                sqlx::query(LINK).bind(&run.id).bind(before).execute(&mut *tx).await?;
-            }
+            // The first attempt that followed stays the next one, however often a run is tried by hand.
+            const LINK: &str = "UPDATE runs SET retried_by = $1 WHERE id = $2 AND retried_by IS NULL";
+            sqlx::query(LINK).bind(&run.id).bind(before).execute(&mut *tx).await?;
             tx.commit().await
         })
         .await
@@ -293,7 +295,7 @@ impl Store {
 }
 
 /// The statement that notes what was measured of a run.
-pub(super) fn measure<'q>(id: &'q str, measured: &Measured) -> Statement<'q> {
+fn measure<'q>(id: &'q str, measured: &Measured) -> Statement<'q> {
     const SQL: &str = "UPDATE runs SET log_bytes = COALESCE($2, log_bytes), \
         cpu_peak_percent = COALESCE($3, cpu_peak_percent), cpu_average_percent = COALESCE($4, cpu_average_percent), \
         ram_peak_mb = COALESCE($5, ram_peak_mb), ram_average_mb = COALESCE($6, ram_average_mb), \

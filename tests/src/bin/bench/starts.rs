@@ -64,7 +64,7 @@ pub async fn part(report: &mut Report) {
     // Kept between benches, so that packages are fetched once.
     let cache = place::scratch().join("bench-uv");
     let options =
-        || Options::new().uv_cache(UvCache::At(cache.clone())).env("LOG_LEVEL", "warn,fastflow::timeline=debug");
+        || Options::new().uv_cache(UvCache::At(cache.clone())).env("RUST_LOG", "warn,fastflow::timeline=debug");
     let cold = Server::start(options()).await;
     lay_out(&cold);
     for (name, ..) in SCRIPTS {
