@@ -5,7 +5,10 @@
 fn main() {
     let wasm = std::env::var("CARGO_CFG_TARGET_FAMILY").is_ok_and(|family| family == "wasm");
     let shipped = std::env::var("PROFILE").is_ok_and(|profile| profile == "release");
-    if wasm && shipped {
+    // `scripts/web-weight` asks for the names, to say which function weighs what.
+    let names = std::env::var_os("FASTFLOW_WEB_NAMES").is_some();
+    println!("cargo::rerun-if-env-changed=FASTFLOW_WEB_NAMES");
+    if wasm && shipped && !names {
         println!("cargo::rustc-link-arg-bins=--strip-all");
     }
     println!("cargo::rerun-if-changed=build.rs");

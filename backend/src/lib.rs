@@ -13,6 +13,7 @@ pub mod environments;
 pub mod git;
 pub mod github;
 pub mod journal;
+pub mod meters;
 pub mod outbound;
 pub mod runs;
 pub mod schedule;

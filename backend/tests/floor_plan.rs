@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Floor of each room. On the top floor `main` calls `app` and `app` reads `config`, so these three have steps of their own.
 /// `config` may see all rooms below, for it fills their `Options`.
-const FLOORS: [(&str, u32); 22] = [
+const FLOORS: [(&str, u32); 23] = [
     ("main", 82),
     ("app", 81),
     ("config", 80),
@@ -32,12 +32,13 @@ const FLOORS: [(&str, u32); 22] = [
     ("outbound", 10),
     ("crypto", 10),
     ("domain", 0),
+    ("meters", 0),
     // Only names the rooms.
     ("lib", 90),
 ];
 
 /// Crates that only one room may name.
-const DOORS: [(&str, &str); 10] = [
+const DOORS: [(&str, &str); 11] = [
     ("sqlx", "store"),
     ("bollard", "engine"),
     ("git2", "git"),
@@ -48,6 +49,7 @@ const DOORS: [(&str, &str); 10] = [
     ("reqwest", "outbound"),
     ("jsonwebtoken", "crypto"),
     ("hmac", "crypto"),
+    ("prometheus", "meters"),
 ];
 
 #[test]

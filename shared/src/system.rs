@@ -17,7 +17,7 @@ pub struct Health {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(poem_openapi::Object))]
 pub struct Check {
-    /// `database`, `docker` or `disk`.
+    /// `database`, `docker`, `disk` (the data), `logs` or `environments`.
     pub name: String,
     /// Whether it works.
     pub ok: bool,

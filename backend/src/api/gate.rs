@@ -15,6 +15,7 @@ use futures_util::StreamExt as _;
 use poem::endpoint::BoxEndpoint;
 use poem::http::{HeaderValue, Method, StatusCode};
 use poem::{Body, Endpoint, IntoResponse as _, Request, Response};
+use tracing::Instrument as _;
 
 use super::problem::ApiError;
 use super::rules::{Found, Operations};
@@ -116,7 +117,7 @@ impl Gate {
         let gate = self.clone();
         let work = async move { gate.audited(inner, request, found, origin, caller, action).await };
         let id = request_id().unwrap_or_default();
-        match tokio::spawn(REQUEST_ID.scope(id, NOTE.scope(RefCell::default(), work))).await {
+        match tokio::spawn(REQUEST_ID.scope(id, NOTE.scope(RefCell::default(), work)).in_current_span()).await {
             Ok(answer) => answer,
             Err(error) => Err(ApiError::internal(&error).into()),
         }

@@ -11,6 +11,7 @@ mod gate;
 mod headers;
 mod log_pages;
 mod logs;
+mod metrics;
 mod pipelines;
 mod problem;
 mod rules;
@@ -24,7 +25,6 @@ mod system;
 mod tokens;
 mod users;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -32,6 +32,7 @@ use poem::endpoint::BoxEndpoint;
 use poem::middleware::Compression;
 use poem::{Endpoint, EndpointExt, IntoEndpoint as _, IntoResponse, Request, Response, Route};
 use poem_openapi::{OpenApiService, Tags};
+use tracing::Instrument as _;
 
 use crate::audit::Audit;
 use crate::auth::Auth;
@@ -48,6 +49,7 @@ use crate::vault::Vault;
 
 pub use door::Door;
 pub use logs::render;
+pub use metrics::MetricsAccess;
 
 /// Groups of operations.
 #[derive(Tags)]
@@ -97,8 +99,8 @@ pub struct Api {
     pub clock: SharedClock,
     /// Lines per second that a viewer of a log is sent; 0 for all.
     pub log_rate: u32,
-    /// Folder whose disk is looked at.
-    pub data_dir: PathBuf,
+    /// Who may read the figures.
+    pub metrics: MetricsAccess,
     /// Proxies whose word about the client is taken.
     pub trusted_proxies: Arc<[IpNet]>,
 }
@@ -177,7 +179,13 @@ fn router(api: &Api) -> impl Endpoint<Output = Response> + use<> {
             }
         })
     };
+    let watched = api.clone();
+    let figures = poem::endpoint::make(move |request: Request| {
+        let api = watched.clone();
+        async move { metrics::metrics(&api, &request).await }
+    });
     Route::new()
+        .at("/metrics", poem::get(figures))
         .nest_no_strip("/api", Route::new().nest("/api", api_routes))
         .at("/health", poem::get(probe("/health")))
         .at("/ready", poem::get(probe("/ready")))
@@ -295,14 +303,16 @@ async fn frame<E: Endpoint>(endpoint: Arc<E>, mut request: Request) -> poem::Res
     let origin = origin(&request, &trusted);
     let https = origin.https;
     request.extensions_mut().insert(origin);
-    let answer =
-        REQUEST_ID.scope(id.clone(), async { endpoint.call(request).await.map(IntoResponse::into_response) }).await;
-    let mut response = match answer {
+    // Whatever is said on the way of this request, and by the runs that it starts, carries its id.
+    let span = tracing::error_span!("request", request_id = id);
+    let answer = REQUEST_ID.scope(id.clone(), async { endpoint.call(request).await.map(IntoResponse::into_response) });
+    let mut response = match answer.instrument(span.clone()).await {
         Ok(response) => response,
-        Err(error) => REQUEST_ID.scope(id.clone(), problem::from_framework(error)).await,
+        Err(error) => REQUEST_ID.scope(id.clone(), problem::from_framework(error)).instrument(span).await,
     };
     let status = response.status();
-    tracing::debug!(request = id, %method, path, status = status.as_u16(), ms = begin.elapsed().as_millis(), "{method} {path}");
+    crate::meters::request_answered(status.as_u16());
+    tracing::debug!(request_id = id, %method, path, status = status.as_u16(), ms = begin.elapsed().as_millis(), "{method} {path}");
     headers::complete(response.headers_mut(), status, &path, &id, https);
     Ok(response)
 }

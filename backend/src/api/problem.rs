@@ -112,6 +112,11 @@ impl ApiError {
         Self::Unauthenticated(Json(problem(StatusCode::UNAUTHORIZED, "unauthenticated", detail)))
     }
 
+    /// 401 of the figures, which have a token of their own.
+    pub fn metrics_token(detail: impl Into<String>) -> Self {
+        Self::Unauthenticated(Json(problem(StatusCode::UNAUTHORIZED, "metrics_token", detail)))
+    }
+
     /// 403.
     pub fn forbidden(code: &str, detail: impl Into<String>) -> Self {
         Self::Forbidden(Json(problem(StatusCode::FORBIDDEN, code, detail)))
@@ -160,7 +165,7 @@ impl ApiError {
             "internal",
             "The server failed. Its log has the details under this request's id.",
         );
-        tracing::error!(request = problem.request_id, "a request failed: {}", chain(error));
+        tracing::error!(request_id = problem.request_id, "a request failed: {}", chain(error));
         Self::Internal(Json(problem))
     }
 }

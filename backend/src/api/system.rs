@@ -45,7 +45,8 @@ impl ProbeApi {
 
     /// Can the server work?
     ///
-    /// Asks the database, Docker and the disk.
+    /// Asks the database, Docker and the disks of the data, of logs and of environments. Needs no login, so it says no more
+    /// than what a probe needs.
     #[oai(path = "/ready", method = "get", operation_id = "getReadiness")]
     async fn ready(&self) -> ReadyAnswer {
         let (database, docker) = tokio::join!(self.0.store.ping(Duration::from_secs(2)), self.0.runs.ping_docker());
@@ -59,24 +60,27 @@ impl ProbeApi {
             ok: docker.is_ok(),
             detail: docker.map_or_else(|error| error.to_string(), |info| format!("Docker {}", info.engine_version)),
         };
-        let checks = vec![database, docker, self.disk()];
+        let mut checks = vec![database, docker];
+        checks.extend(self.0.metrics.folders.iter().map(|(name, folder)| disk(name, folder)));
         let readiness = Readiness { ready: checks.iter().all(|check| check.ok), checks };
         if readiness.ready { ReadyAnswer::Ready(Json(readiness)) } else { ReadyAnswer::NotReady(Json(readiness)) }
     }
 }
 
-impl ProbeApi {
-    fn disk(&self) -> Check {
-        let (ok, detail) = match rustix::fs::statvfs(&self.0.data_dir) {
-            Ok(stat) => {
-                let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-                let text = format!("{} free", crate::domain::size::format_bytes(free));
-                (free >= MIN_FREE, text)
-            }
-            Err(error) => (false, format!("the data folder cannot be looked at: {error}")),
-        };
-        Check { name: "disk".to_owned(), ok, detail }
-    }
+/// Whether a folder can be written and has room.
+fn disk(name: &str, folder: &std::path::Path) -> Check {
+    use rustix::fs::{Access, access, statvfs};
+    let name = if name == "data" { "disk" } else { name }.to_owned();
+    let looked = access(folder, Access::WRITE_OK).and_then(|()| statvfs(folder));
+    let (ok, detail) = match looked {
+        Ok(stat) => {
+            let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+            let text = format!("{} free", crate::domain::size::format_bytes(free));
+            (free >= MIN_FREE, text)
+        }
+        Err(error) => (false, format!("the folder cannot be written: {error}")),
+    };
+    Check { name, ok, detail }
 }
 
 #[OpenApi(tag = "Tag::System")]

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
 use super::chores;
-use crate::api::{Api, Door};
+use crate::api::{Api, Door, MetricsAccess};
 use crate::audit::{self, Audit};
 use crate::auth::{Auth, AuthError, FirstUser};
 use crate::catalog::{self, Catalog};
@@ -247,7 +247,15 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         vault,
         clock,
         log_rate: config.runs.log_stream_rate,
-        data_dir: config.data.data_dir.clone(),
+        metrics: MetricsAccess {
+            token: config.server.metrics_token.clone().map(Arc::new),
+            allow: config.server.metrics_allow.clone().into(),
+            folders: vec![
+                ("data", config.data.data_dir.clone()),
+                ("logs", config.data.logs_dir.clone()),
+                ("environments", config.data.uv_cache_dir.clone()),
+            ],
+        },
         trusted_proxies: config.server.trusted_proxies.clone().into(),
     };
 

@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::crypto::{Cost, Keyring};
 use crate::domain::repository::{Address, check_branch, clean_subdir};
-use crate::domain::size::parse_bytes;
+use crate::domain::size::{MIN_MEMORY, parse_bytes};
 use crate::domain::zone::Zone;
 
 /// What a setting may hold.
@@ -167,7 +167,7 @@ impl Kind {
                 let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
                 text.parse().ok().filter(|number| plain && *number > 0.0 && *number <= max).map(Value::Decimal)
             }
-            Self::Size => parse_bytes(text).ok().filter(|bytes| *bytes >= 6 << 20).map(Value::Whole),
+            Self::Size => parse_bytes(text).ok().filter(|bytes| *bytes >= MIN_MEMORY).map(Value::Whole),
             Self::Choice(names) => {
                 names.iter().find(|name| name.eq_ignore_ascii_case(text)).map(|name| Value::Text((*name).to_owned()))
             }

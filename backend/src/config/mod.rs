@@ -57,7 +57,7 @@ pub struct Config {
 }
 
 /// How the server behaves as a process.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Server {
     /// `BIND_ADDRESS`.
     pub bind_address: SocketAddr,
@@ -67,6 +67,10 @@ pub struct Server {
     pub log_filter: String,
     /// `LOG_FORMAT` is `json`.
     pub log_json: bool,
+    /// `METRICS_TOKEN`.
+    pub metrics_token: Option<Zeroizing<String>>,
+    /// `METRICS_ALLOW`.
+    pub metrics_allow: Vec<IpNet>,
     /// `SHUTDOWN_STOPS_RUNS`.
     pub shutdown_stops_runs: bool,
     /// `FASTFLOW_INSTANCE`; see [`Config::instance`].
@@ -245,6 +249,8 @@ impl Config {
                     level => format!("warn,fastflow={level}"),
                 }),
                 log_json: v.text("LOG_FORMAT") == "json",
+                metrics_token: v.opt_text("METRICS_TOKEN").map(Zeroizing::new),
+                metrics_allow: v.networks("METRICS_ALLOW"),
                 shutdown_stops_runs: v.flag("SHUTDOWN_STOPS_RUNS"),
                 instance: v.opt_text("FASTFLOW_INSTANCE"),
             },

@@ -72,6 +72,19 @@ pub const GROUPS: &[Group] = &[
                 "How the server writes its own messages (to stderr).",
             ),
             setting(
+                "METRICS_TOKEN",
+                "",
+                Kind::Password,
+                "Token with which Prometheus may read /metrics (Authorization: Bearer …). /metrics is closed unless this or \
+                 METRICS_ALLOW is set.",
+            ),
+            setting(
+                "METRICS_ALLOW",
+                "",
+                Kind::Networks,
+                "Addresses and networks that may read /metrics without a token.",
+            ),
+            setting(
                 "SHUTDOWN_STOPS_RUNS",
                 "false",
                 Kind::Flag,

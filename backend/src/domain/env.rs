@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use fastflow_shared::EnvName;
+use serde_json::Value;
 use thiserror::Error;
 
 /// Longest value that Linux takes as one environment string (`MAX_ARG_STRLEN` less the name).
@@ -63,6 +64,28 @@ pub fn check(name: &str, value: &str) -> Result<(), BadVariable> {
         return Err(BadVariable::TooLong(name.to_owned()));
     }
     Ok(())
+}
+
+/// Reads an object of names and values as `pipeline.json` has them, and tells `problem` what cannot be used. Numbers and
+/// booleans stand there as well; an environment knows only texts.
+pub(super) fn read(value: &Value, mut problem: impl FnMut(&str)) -> BTreeMap<String, String> {
+    let Value::Object(entries) = value else {
+        problem(&format!("expected an object of names and values, found {}", super::pipeline::shorten(value)));
+        return BTreeMap::new();
+    };
+    let mut variables = BTreeMap::new();
+    for (name, value) in entries {
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            other => other.to_string(),
+        };
+        match check(name, &text) {
+            Ok(()) => drop(variables.insert(name.clone(), text)),
+            Err(error) => problem(&error.to_string()),
+        }
+    }
+    variables
 }
 
 /// Where a variable came from. Later wins.

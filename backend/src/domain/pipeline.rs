@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::env;
 use super::parameters;
 use super::schedules::{self, Schedule};
-use super::size::parse_bytes;
+use super::size::{MIN_MEMORY, parse_bytes};
 
 /// Longest name of a pipeline in bytes; it is a folder name, a label and part of a path.
 pub const MAX_NAME_BYTES: usize = 200;
@@ -308,7 +308,7 @@ impl Reader<'_> {
             }),
             schedules: self.schedules(),
         };
-        if let Some(minimum) = settings.mem_hard_limit.filter(|bytes| *bytes < 6 << 20) {
+        if let Some(minimum) = settings.mem_hard_limit.filter(|bytes| *bytes < MIN_MEMORY) {
             self.problem("mem_hard_limit", &format!("{minimum} bytes are less than Docker's minimum of 6m"));
         }
         settings
@@ -340,27 +340,10 @@ impl Reader<'_> {
     }
 
     fn default_env(&mut self) -> BTreeMap<String, String> {
-        let mut variables = BTreeMap::new();
-        let Some(value) = self.fields.get("default_env").filter(|value| !value.is_null()) else { return variables };
-        let Value::Object(entries) = value else {
-            self.problem("default_env", &format!("expected an object of names and values, found {}", shorten(value)));
-            return variables;
+        let Some(value) = self.fields.get("default_env").filter(|value| !value.is_null()).cloned() else {
+            return BTreeMap::new();
         };
-        for (name, value) in entries {
-            // The plan's files hold numbers and booleans here as well; an environment knows only texts.
-            let text = match value {
-                Value::String(text) => text.clone(),
-                Value::Null => String::new(),
-                other => other.to_string(),
-            };
-            match env::check(name, &text) {
-                Ok(()) => {
-                    variables.insert(name.clone(), text);
-                }
-                Err(error) => self.problem("default_env", &error.to_string()),
-            }
-        }
-        variables
+        env::read(&value, |problem| self.problem("default_env", problem))
     }
 
     fn encrypted_env(&mut self) -> BTreeMap<String, String> {

@@ -15,7 +15,7 @@ use super::clock::Millis;
 use super::env;
 use super::firing::{CatchUp, Overlap, Policy};
 use super::pipeline::{RetryStrategy, cores, retry_strategy, shorten, whole};
-use super::size::parse_bytes;
+use super::size::{MIN_MEMORY, parse_bytes};
 use super::trigger::{Timetable, instant};
 
 /// Most entries of `schedules`.
@@ -227,7 +227,7 @@ impl Entry<'_> {
             cpu_hard_limit: self.read("cpu_hard_limit", "a number of cores above 0, like 1.5", cores, problems),
             mem_hard_limit: self
                 .read("mem_hard_limit", "a size of at least 6m, like \"512m\"", size, problems)
-                .filter(|bytes| *bytes >= 6 << 20 || self.too_small(problems)),
+                .filter(|bytes| *bytes >= MIN_MEMORY || self.too_small(problems)),
             cpu_soft_limit: self.read("cpu_soft_limit", "a number of cores above 0, like 0.8", cores, problems),
             mem_soft_limit: self.read("mem_soft_limit", "a size, like \"512m\"", size, problems),
             timeout: self.read("timeout", "a whole number of seconds, 0 for none", |v| whole(v, 0), problems),
@@ -242,26 +242,8 @@ impl Entry<'_> {
     }
 
     fn env(&self, problems: &mut Problems) -> BTreeMap<String, String> {
-        let mut variables = BTreeMap::new();
         let value = self.fields.get("env").or_else(|| self.fields.get("default_env")).filter(|value| !value.is_null());
-        let Some(value) = value else { return variables };
-        let Value::Object(entries) = value else {
-            let found = format!("expected an object of names and values, found {}", shorten(value));
-            self.problem("env", &found, problems);
-            return variables;
-        };
-        for (name, value) in entries {
-            let text = match value {
-                Value::String(text) => text.clone(),
-                Value::Null => String::new(),
-                other => other.to_string(),
-            };
-            match env::check(name, &text) {
-                Ok(()) => drop(variables.insert(name.clone(), text)),
-                Err(error) => self.problem("env", &error.to_string(), problems),
-            }
-        }
-        variables
+        value.map_or_else(BTreeMap::new, |value| env::read(value, |problem| self.problem("env", problem, problems)))
     }
 
     fn text(&self, name: &'static str, problems: &mut Problems) -> Option<String> {

@@ -8,6 +8,7 @@
 use serde_json::{Map, Value, json};
 
 use super::pipeline::Dependencies;
+use super::size::MIN_MEMORY;
 
 /// Longest wait between two attempts in seconds: 30 days.
 const MAX_DELAY: u32 = 2_592_000;
@@ -75,7 +76,7 @@ pub fn pipeline_schema() -> Value {
             })),
             "cpu_hard_limit": cores("CPU limit in cores, like 1.5."),
             "cpu_soft_limit": cores("CPU in cores above which metrics are marked."),
-            "mem_hard_limit": size("Memory limit, at least 6m; there is no swap.", 6 << 20),
+            "mem_hard_limit": size("Memory limit, at least 6m; there is no swap.", MIN_MEMORY),
             "mem_soft_limit": size("Memory above which metrics are marked.", 1),
             "default_env": text(
                 "Environment variables. Numbers, booleans and structures become their JSON text, null an empty one.",

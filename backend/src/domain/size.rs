@@ -2,6 +2,9 @@
 
 use thiserror::Error;
 
+/// The least memory that Docker gives a container, in bytes.
+pub const MIN_MEMORY: u64 = 6 << 20;
+
 /// A size that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("`{0}` is not a size: write a number with an optional unit b, k, m, g or t, like \"512m\" or \"1.5g\"")]

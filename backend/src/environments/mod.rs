@@ -389,9 +389,13 @@ impl Environments {
 
     async fn build(&self, inputs: &Inputs, image: &Image) -> Result<Sealed, EnvironmentError> {
         let limit = self.inner.options.deadline;
-        tokio::time::timeout(limit, self.build_steps(inputs, image))
+        let begin = self.inner.clock.now();
+        let built = tokio::time::timeout(limit, self.build_steps(inputs, image))
             .await
-            .map_err(|_| EnvironmentError::Deadline { seconds: limit.as_secs() })?
+            .map_err(|_| EnvironmentError::Deadline { seconds: limit.as_secs() })
+            .flatten();
+        crate::meters::environment_built(built.is_ok(), self.inner.clock.now().seconds_since(begin));
+        built
     }
 
     async fn build_steps(&self, inputs: &Inputs, image: &Image) -> Result<Sealed, EnvironmentError> {

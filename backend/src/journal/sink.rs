@@ -153,6 +153,7 @@ impl Sink {
         if self.closed {
             return Stored { len: self.file.len(), lost, error: None, spare: lines };
         }
+        let before = self.file.len();
         let result =
             self.report_loss(&lines, latest).map_err(|error| (0, error)).and_then(|()| self.file.append(&lines));
         let error = result.err().map(|(whole, error)| {
@@ -160,6 +161,7 @@ impl Sink {
             error
         });
         let len = self.file.len();
+        crate::meters::log_written(len.saturating_sub(before));
         self.state.send_if_modified(|state| std::mem::replace(&mut state.len, len) != len);
         lines.clear();
         Stored { len, lost, error, spare: lines }

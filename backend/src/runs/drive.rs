@@ -14,6 +14,7 @@ use super::timeline::Mark;
 use super::workspace::Workspace;
 use super::{Runs, Step};
 use crate::catalog::read_folder;
+use crate::domain::clock::Millis;
 use crate::domain::outcome::{Outcome, StopReason};
 use crate::domain::pipeline::Settings;
 use crate::engine::{EngineError, Image, Network};
@@ -34,6 +35,8 @@ pub struct Driver {
     pub(super) row: RunRow,
     /// Its environment, once that is known; stored with its container, or when it does not get that far.
     pub(super) used: OnceLock<UsedEnvironment>,
+    /// When its script began.
+    pub(super) started: OnceLock<Millis>,
 }
 
 /// Why a run did not come to start.
@@ -64,7 +67,7 @@ impl Driver {
         if let Some(reason) = row.stop_reason.clone() {
             live.request_stop(reason);
         }
-        Self { runs, live, row, used: OnceLock::new() }
+        Self { runs, live, row, used: OnceLock::new(), started: OnceLock::new() }
     }
 
     /// From the queue to the end.
@@ -86,6 +89,8 @@ impl Driver {
         self.live.set_phase(Phase::Queued);
         self.unless_stopped(place.admitted()).await?;
         self.live.timeline.mark(Mark::Admitted);
+        let waited = self.runs.inner.rooms.clock.now().seconds_since(self.row.queued_at);
+        crate::meters::run_admitted(waited);
 
         self.live.set_phase(Phase::Preparing);
         self.runs.changed(&self.live, RunStatus::Pending);

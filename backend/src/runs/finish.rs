@@ -41,6 +41,8 @@ struct Recording {
     outcome: Outcome,
     /// The status that the row has, and the next attempt, if it was we who recorded it.
     known: Option<(RunStatus, Option<String>)>,
+    /// How long its script worked.
+    seconds: Option<f64>,
 }
 
 impl Driver {
@@ -213,6 +215,12 @@ impl Driver {
                 }
             },
         };
+        let (pipeline, outcome) = (&self.row.spec.pipeline_name, recorded.outcome.failure.as_ref());
+        crate::meters::run_ended(
+            pipeline,
+            outcome.map_or("success", |failure| failure.kind.as_str()),
+            recorded.seconds,
+        );
         self.runs.changed(&self.live, status);
         let Some(next) = next.filter(|_| !self.runs.is_closing()) else { return };
         let Ok(id) = next.parse::<RunId>() else { return };
@@ -242,6 +250,8 @@ impl Driver {
     ) -> Option<Recording> {
         let rooms = &self.runs.inner.rooms;
         let mut pause = RECORD_PAUSE;
+        let started = times.0.or(self.started.get().copied());
+        let seconds = started.map(|start| times.1.seconds_since(start).max(0.0));
         // A reason that we know may not be the one that is stored.
         let mut likely = likely.filter(|_| self.live.stop_reason().is_none());
         loop {
@@ -253,7 +263,7 @@ impl Driver {
                 Ok(seen) => seen,
                 Err(StoreError::NotFound { .. }) => {
                     tracing::error!(run = %self.live.run, "the row of a run is gone; its outcome is lost");
-                    return Some(Recording { outcome: decide(self.live.stop_reason()), known: None });
+                    return Some(Recording { outcome: decide(self.live.stop_reason()), known: None, seconds });
                 }
                 Err(error) => {
                     self.wait_for_database(&error, &mut pause).await?;
@@ -276,12 +286,12 @@ impl Driver {
             match rooms.store.record_with_retry(&report, next.as_ref()).await {
                 Ok(Recorded::Applied { to, .. }) => {
                     self.log_outcome(&outcome, to);
-                    return Some(Recording { outcome, known: Some((to, next.map(|next| next.id))) });
+                    return Some(Recording { outcome, known: Some((to, next.map(|next| next.id))), seconds });
                 }
                 Ok(Recorded::Refused { current: now }) if now.is_final() => {
                     // By a call of ours whose answer got lost, most likely.
                     tracing::warn!(run = %self.live.run, status = %now, "the outcome was recorded already");
-                    return Some(Recording { outcome, known: None });
+                    return Some(Recording { outcome, known: None, seconds });
                 }
                 // It has moved on, or is to stop since a moment ago.
                 Ok(Recorded::Refused { .. }) | Err(StoreError::NotFound { .. }) => {}

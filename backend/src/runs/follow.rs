@@ -48,6 +48,7 @@ impl Driver {
         let sampler =
             Sampler::start(rooms.engine.clone(), rooms.journal.clone(), self.live.run, container.clone(), self.marks());
         let started_at = started_at.or(self.row.started_at).unwrap_or_else(|| rooms.clock.now());
+        let _ = self.started.set(started_at);
         let recorded = async {
             if let Some(facts) = unrecorded {
                 self.record_start(facts).await;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use fastflow_shared::{FieldProblem, Phase, PipelineParameter, PipelineProblem, Run, RunStatus, Trigger};
 use thiserror::Error;
+use tracing::Instrument as _;
 
 use super::admission::{Full, Place};
 use super::drive::Driver;
@@ -375,8 +376,9 @@ impl Runs {
     /// Lets a task drive a stored run from its beginning. Without a place it asks for one when its time has come.
     pub(in crate::runs) fn drive(&self, claim: Claim, row: RunRow, place: Option<Place>) {
         claim.set_phase(if place.is_some() { Phase::Queued } else { Phase::Waiting });
+        let span = super::span_of(&claim);
         let driver = Driver::new(self.clone(), claim, row);
-        self.spawn(driver.drive_from_the_beginning(place));
+        self.spawn(driver.drive_from_the_beginning(place).instrument(span));
     }
 }
 

@@ -16,7 +16,6 @@ mod admission;
 mod drive;
 mod finish;
 mod follow;
-mod latency;
 mod launch;
 mod listen;
 mod live;
@@ -55,7 +54,6 @@ use crate::store::{Store, StoreError};
 use crate::vault::{Vault, VaultError};
 
 pub use admission::{Admission, Load};
-pub use latency::{EDGES_MS, StartTimes};
 pub use launch::{Again, LaunchError, Start};
 pub use live::{Claim, Live, LiveRuns};
 pub use pump::{Tap, Veil};
@@ -175,7 +173,6 @@ struct Inner {
     live: LiveRuns,
     starting: Semaphore,
     warm: Arc<warm::Warm>,
-    latency: latency::Latency,
     events: broadcast::Sender<LiveEvent>,
     tasks: TaskTracker,
     /// Set when the server shuts down: nothing new is admitted, and what has not started stays where it is.
@@ -208,7 +205,6 @@ impl Runs {
                 starting: Semaphore::new(options.max_starting.max(1)),
                 live: LiveRuns::default(),
                 warm: Arc::default(),
-                latency: latency::Latency::default(),
                 events,
                 tasks: TaskTracker::new(),
                 closing: CancellationToken::new(),
@@ -238,12 +234,6 @@ impl Runs {
     #[must_use]
     pub fn count(&self, pipeline: &str) -> (usize, usize) {
         self.inner.live.count(pipeline)
-    }
-
-    /// How long starts took since this server began: in parked containers, or cold.
-    #[must_use]
-    pub fn start_times(&self, warm: bool) -> StartTimes {
-        self.inner.latency.read(warm)
     }
 
     /// Changes from now on. A receiver that is too slow loses the oldest and is told so.
@@ -336,7 +326,7 @@ impl Runs {
 
     /// Lets a task run that a shutdown waits for.
     fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> tokio::task::JoinHandle<T> {
-        let handle = self.inner.tasks.spawn(task);
+        let handle = self.inner.tasks.spawn(tracing::Instrument::in_current_span(task));
         #[cfg(test)]
         self.inner.spawned.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(handle.abort_handle());
         handle
@@ -375,6 +365,11 @@ impl Runs {
 /// Whether a run in this phase has a container, or may have one at any moment.
 const fn has_container(phase: Phase) -> bool {
     matches!(phase, Phase::Starting | Phase::Running | Phase::Stopping)
+}
+
+/// What is said while a run is driven carries its id; the request that started it is told as well.
+fn span_of(live: &Live) -> tracing::Span {
+    tracing::error_span!("run", run = %live.run, pipeline = live.pipeline)
 }
 
 fn parse_id(run: &str) -> Result<RunId, RunsError> {

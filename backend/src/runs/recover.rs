@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use fastflow_shared::{ErrorType, Phase, RunStatus};
 use tokio::time::sleep;
+use tracing::Instrument as _;
 
 use super::admission::Place;
 use super::drive::Driver;
@@ -187,7 +188,8 @@ impl Runs {
                 // Its slot is taken before anybody else can be admitted.
                 let place = self.inner.admission.adopt(id);
                 claim.set_phase(Phase::Running);
-                self.spawn(Driver::new(self.clone(), claim, row).drive_found_container(state, place));
+                let span = super::span_of(&claim);
+                self.spawn(Driver::new(self.clone(), claim, row).drive_found_container(state, place).instrument(span));
             }
             None if row.status == RunStatus::Pending || row.container_id.is_none() => {
                 recovery.requeued += 1;
@@ -196,7 +198,8 @@ impl Runs {
             None => {
                 recovery.lost += 1;
                 claim.set_phase(Phase::Running);
-                self.spawn(Driver::new(self.clone(), claim, row).was_lost());
+                let span = super::span_of(&claim);
+                self.spawn(Driver::new(self.clone(), claim, row).was_lost().instrument(span));
             }
         }
         Ok(())

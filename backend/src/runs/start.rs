@@ -155,14 +155,14 @@ impl Driver {
             }
         };
         self.live.timeline.mark(Mark::Sent);
-        let start_ms = self.live.timeline.between(Mark::Admitted, Mark::Sent);
-        if let Some(ms) = start_ms {
-            inner.latency.note(warm, ms);
+        let took = self.live.timeline.between(Mark::Admitted, Mark::Sent);
+        if let Some(took) = took {
+            crate::meters::run_started(warm, took);
         }
         let facts = Facts {
             container_id: Some(container.as_str().to_owned()),
             started_at: Some(started_at),
-            start_ms,
+            start_ms: took.and_then(|took| i64::try_from(took.as_millis()).ok()),
             ..Facts::default()
         };
         Ok(Begun { container, output, tap, started_at: Some(started_at), warm, unrecorded: Some(facts) })

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -117,10 +118,9 @@ impl Timeline {
         self.at[mark as usize].load(Ordering::Relaxed).checked_sub(1)
     }
 
-    /// Milliseconds from one mark to another.
-    pub fn between(&self, from: Mark, to: Mark) -> Option<i64> {
-        let micros = self.micros(to)?.saturating_sub(self.micros(from)?);
-        i64::try_from(micros.div_ceil(1000)).ok()
+    /// From one mark to another.
+    pub fn between(&self, from: Mark, to: Mark) -> Option<Duration> {
+        Some(Duration::from_micros(self.micros(to)?.saturating_sub(self.micros(from)?)))
     }
 }
 
@@ -140,8 +140,6 @@ impl fmt::Display for Timeline {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -153,7 +151,7 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(5)).await;
         timeline.mark(Mark::Sent);
         assert_eq!(timeline.to_string(), "accepted=0 sent=5000");
-        assert_eq!(timeline.between(Mark::Accepted, Mark::Sent), Some(5));
+        assert_eq!(timeline.between(Mark::Accepted, Mark::Sent), Some(Duration::from_millis(5)));
         assert_eq!(timeline.between(Mark::Accepted, Mark::Removed), None);
     }
 

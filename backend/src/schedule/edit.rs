@@ -9,6 +9,7 @@ use super::{Keep, Schedule, ScheduleError};
 use crate::domain::clock::Millis;
 use crate::domain::env;
 use crate::domain::schedules::Overrides;
+use crate::domain::size::MIN_MEMORY;
 use crate::domain::trigger::{BadTrigger, Timetable};
 use crate::store::{JobRow, NewJob, REPOSITORY};
 
@@ -17,9 +18,6 @@ const API: &str = "api";
 
 /// Longest name of a job in characters.
 const MAX_NAME: usize = 100;
-
-/// Docker's minimum of memory in bytes.
-const MIN_MEMORY: i64 = 6 << 20;
 
 impl Schedule {
     /// Makes a job.
@@ -208,7 +206,7 @@ fn read_overrides(overrides: &JobOverrides, problem: &mut impl FnMut(&str, Strin
         }
     }
     for (field, least, value) in [
-        ("mem_hard_limit", MIN_MEMORY, overrides.mem_hard_limit),
+        ("mem_hard_limit", MIN_MEMORY.cast_signed(), overrides.mem_hard_limit),
         ("mem_soft_limit", 1, overrides.mem_soft_limit),
         ("timeout", 0, overrides.timeout),
         ("retry_attempts", 0, overrides.retry_attempts.map(i64::from)),

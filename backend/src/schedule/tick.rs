@@ -209,7 +209,16 @@ impl Schedule {
     }
 
     async fn settle(&self, claim: &Claim<'_>) -> Result<Came, ScheduleError> {
-        Ok(if self.store.claim(claim).await? { Came::Done } else { Came::NotOurs })
+        if !self.store.claim(claim).await? {
+            return Ok(Came::NotOurs);
+        }
+        let result = match claim.take {
+            Take::Wait => "waiting",
+            Take::Nothing(FiringState::LeftOut, ..) => "left_out",
+            _ => "failed",
+        };
+        crate::meters::due_time(result, None);
+        Ok(Came::Done)
     }
 
     async fn start(&self, row: &JobRow, claim: &Claim<'_>, replaced: &[String]) -> Result<Came, ScheduleError> {
@@ -217,6 +226,8 @@ impl Schedule {
         let (start, keep) = (start_of(row, claim.due_at), Keep::Due(*claim, replaced));
         match self.launcher.launch(&job.pipeline_name, StartedBy::Schedule, start, &self.store, keep).await {
             Ok(Some(_)) => {
+                let late = self.clock.now().seconds_since(claim.due_at);
+                crate::meters::due_time("started", Some(late));
                 // That they are to stop is stored; a crash before this is made up for by the recovery of runs.
                 for run in replaced {
                     if let Err(error) = self.launcher.cancel(run, REPLACED).await {

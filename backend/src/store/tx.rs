@@ -78,7 +78,13 @@ impl Store {
     pub(super) async fn within<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         #[cfg(test)]
         let _still = super::testing::hold_time();
-        tokio::time::timeout(self.deadline, call).await.unwrap_or_else(|_| Err(StoreError::too_slow(self.deadline)))
+        let begin = std::time::Instant::now();
+        let answer = tokio::time::timeout(self.deadline, call).await;
+        let answer = answer.unwrap_or_else(|_| Err(StoreError::too_slow(self.deadline)));
+        // A conflict or a row that is not there is an answer; only silence is none.
+        let answered = answer.as_ref().err().is_none_or(|error| !error.is_unavailable());
+        crate::meters::database_called(answered, begin.elapsed());
+        answer
     }
 
     /// Begins a transaction that writes.

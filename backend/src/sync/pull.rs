@@ -188,6 +188,12 @@ impl Sync {
         record.finished_at = Some(now.to_utc());
         let failure = ended.as_ref().err().map(SyncError::failure);
         let before = self.note_end(now, failure.clone());
+        let result = match &ended {
+            Ok(Report { changes: Some(_) }) => "switched",
+            Ok(_) => "unchanged",
+            Err(_) => "failed",
+        };
+        crate::meters::synced(result, now.seconds_since(crate::domain::clock::Millis::from(record.started_at)));
         match (&ended, &failure) {
             (Ok(Report { changes: Some(changes) }), _) => {
                 record.result = SyncResult::Switched;

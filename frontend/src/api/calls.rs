@@ -12,7 +12,7 @@ use fastflow_shared::{
 };
 use gloo_net::http::Method;
 
-use super::client::{Answer, Ask, deliver, dismiss, get, get_even, order, write};
+use super::client::{Ask, deliver, dismiss, get, get_even, order, write};
 use crate::logic::plain::Plains;
 use crate::logic::query::{RunFilter, url};
 
@@ -22,14 +22,16 @@ pub const PAGE: usize = 50;
 pub const POINTS: usize = 300;
 
 /// Signs in; the session is in a cookie that this code cannot see.
-pub async fn login(login: Login) -> Answer<User> {
-    let answer: LoginAnswer = write(Method::POST, routes::LOGIN, &login).await?;
-    Ok(answer.user)
+pub fn login(login: Login) -> Ask<User> {
+    Ask::of(async move {
+        let answer: LoginAnswer = write(Method::POST, routes::LOGIN, &login).await?;
+        Ok(answer.user)
+    })
 }
 
 /// Ends the session.
-pub async fn logout() -> Answer<()> {
-    dismiss(Method::POST, routes::LOGOUT).await
+pub fn logout() -> Ask<()> {
+    dismiss(Method::POST, routes::LOGOUT)
 }
 
 /// Who is signed in.
@@ -138,19 +140,19 @@ pub fn sync() -> Ask<SyncStatus> {
 }
 
 /// Begins to sync, or joins; the log tells the rest.
-pub async fn sync_begin() -> Answer<SyncStatus> {
-    order(Method::POST, &url(routes::SYNC, &[("wait", "false".to_owned())])).await
+pub fn sync_begin() -> Ask<SyncStatus> {
+    order(Method::POST, &url(routes::SYNC, &[("wait", "false".to_owned())]))
 }
 
 /// Where the code comes from. As plain JSON: the form is made from a list of fields.
-pub async fn sync_settings() -> Answer<Plains> {
-    get(routes::SYNC_SETTINGS).await
+pub fn sync_settings() -> Ask<Plains> {
+    get(routes::SYNC_SETTINGS)
 }
 
 /// Saves where the code comes from, or only tries it.
-pub async fn sync_change((settings, save): (Plains, bool)) -> Answer<Plains> {
+pub fn sync_change((settings, save): (Plains, bool)) -> Ask<Plains> {
     let (method, path) = if save { (Method::PUT, routes::SYNC_SETTINGS) } else { (Method::POST, routes::SYNC_TEST) };
-    write(method, path, &settings).await
+    write(method, path, &settings)
 }
 
 /// How fresh the code is.
@@ -174,13 +176,13 @@ pub fn change_entry(key: String, change: VaultChange) -> Ask<VaultEntry> {
 }
 
 /// The value of one secret.
-pub async fn reveal_entry(key: String) -> Answer<RevealedSecret> {
-    order(Method::POST, &routes::secret_reveal(&key)).await
+pub fn reveal_entry(key: String) -> Ask<RevealedSecret> {
+    order(Method::POST, &routes::secret_reveal(&key))
 }
 
 /// Deletes a secret or a parameter.
-pub async fn delete_entry(key: String) -> Answer<()> {
-    dismiss(Method::DELETE, &routes::secret(&key)).await
+pub fn delete_entry(key: String) -> Ask<()> {
+    dismiss(Method::DELETE, &routes::secret(&key))
 }
 
 /// Schedules.
@@ -202,8 +204,8 @@ pub fn save_job(id: Option<String>, draft: JobDraft) -> Ask<Job> {
 }
 
 /// Deletes a schedule.
-pub async fn delete_job(id: String) -> Answer<()> {
-    dismiss(Method::DELETE, &routes::job(&id)).await
+pub fn delete_job(id: String) -> Ask<()> {
+    dismiss(Method::DELETE, &routes::job(&id))
 }
 
 /// Starts a schedule's run now.
@@ -247,8 +249,8 @@ pub fn readiness() -> Ask<Readiness> {
 }
 
 /// Changes one's own password.
-pub async fn change_password(change: PasswordChange) -> Answer<()> {
-    deliver(Method::POST, routes::PASSWORD, &change).await
+pub fn change_password(change: PasswordChange) -> Ask<()> {
+    deliver(Method::POST, routes::PASSWORD, &change)
 }
 
 /// One's own sessions.
@@ -257,13 +259,13 @@ pub fn sessions() -> Ask<Vec<SessionInfo>> {
 }
 
 /// Ends one of them.
-pub async fn end_session(id: String) -> Answer<()> {
-    dismiss(Method::DELETE, &routes::session(&id)).await
+pub fn end_session(id: String) -> Ask<()> {
+    dismiss(Method::DELETE, &routes::session(&id))
 }
 
 /// Ends all of them but this one.
-pub async fn end_other_sessions() -> Answer<()> {
-    dismiss(Method::DELETE, routes::SESSIONS).await
+pub fn end_other_sessions() -> Ask<()> {
+    dismiss(Method::DELETE, routes::SESSIONS)
 }
 
 /// One's own API tokens.
@@ -277,8 +279,8 @@ pub fn add_token(new: NewApiToken) -> Ask<ApiTokenCreated> {
 }
 
 /// Deletes an API token.
-pub async fn delete_token(id: String) -> Answer<()> {
-    dismiss(Method::DELETE, &routes::token(&id)).await
+pub fn delete_token(id: String) -> Ask<()> {
+    dismiss(Method::DELETE, &routes::token(&id))
 }
 
 /// All users.
@@ -292,13 +294,13 @@ pub fn add_user(new: NewUser) -> Ask<UserWithPassword> {
 }
 
 /// Changes role or lock of a user.
-pub async fn change_user(id: String, change: UserChange) -> Answer<()> {
-    deliver(Method::PATCH, &routes::user(&id), &change).await
+pub fn change_user(id: String, change: UserChange) -> Ask<()> {
+    deliver(Method::PATCH, &routes::user(&id), &change)
 }
 
 /// Deletes a user.
-pub async fn delete_user(id: String) -> Answer<()> {
-    dismiss(Method::DELETE, &routes::user(&id)).await
+pub fn delete_user(id: String) -> Ask<()> {
+    dismiss(Method::DELETE, &routes::user(&id))
 }
 
 /// Gives a user a password that is made up.

@@ -3,6 +3,7 @@
 //! What goes over the wire is the same for every document, so that code exists once: an [`Ask`] knows its type only
 //! when the answer is here.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -30,59 +31,88 @@ pub fn on_signed_out(callback: Callback<()>) {
 /// What the answer of a call is.
 pub type Answer<T> = Result<T, Fault>;
 
-/// Status and body of an answer on its way.
-type Body = Pin<Box<dyn Future<Output = Answer<(u16, String)>>>>;
+/// An answer on its way, of whatever type.
+pub type Coming = Pin<Box<dyn Future<Output = Answer<Box<dyn Any>>>>>;
+
+/// Makes a document of a body.
+type Read = fn(&str) -> Result<Box<dyn Any>, json::Unfit>;
 
 /// A call whose answer is a `T`.
-pub struct Ask<T>(Body, PhantomData<T>);
+pub struct Ask<T>(Coming, PhantomData<T>);
 
-impl<T: DeserializeOwned + Unpin> Future for Ask<T> {
+impl<T: 'static> Ask<T> {
+    /// Several calls as one.
+    pub fn of(work: impl Future<Output = Answer<T>> + 'static) -> Self {
+        Self(Box::pin(async move { work.await.map(|answer| Box::new(answer) as Box<dyn Any>) }), PhantomData)
+    }
+
+    /// The answer without its type, for code that exists once.
+    pub fn coming(self) -> Coming {
+        self.0
+    }
+}
+
+impl<T: Unpin + 'static> Future for Ask<T> {
     type Output = Answer<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer<T>> {
         self.0.as_mut().poll(context).map(|answer| {
-            let (status, body) = answer?;
-            json::from_str(&body).map_err(|unfit| Fault::unreadable(status, unfit.0.to_owned()))
+            // What is in there was put there by this type, so it is a `T`.
+            answer?.downcast().map(|answer| *answer).map_err(|_| Fault::unreadable(200, String::new()))
         })
     }
 }
 
+/// One copy for each type, however many pages read it.
+#[inline(never)]
+fn read<T: DeserializeOwned + 'static>(body: &str) -> Result<Box<dyn Any>, json::Unfit> {
+    json::from_str::<T>(body).map(|answer| Box::new(answer) as Box<dyn Any>)
+}
+
+fn nothing(_: &str) -> Result<Box<dyn Any>, json::Unfit> {
+    Ok(Box::new(()))
+}
+
 /// `GET`.
-pub fn get<T>(url: &str) -> Ask<T> {
-    Ask(sent(Request::get(url).build(), None), PhantomData)
+pub fn get<T: DeserializeOwned + 'static>(url: &str) -> Ask<T> {
+    Ask(sent(Request::get(url).build(), None, read::<T>), PhantomData)
 }
 
 /// `GET` of a document that is complete with this other status, too.
-pub fn get_even<T>(url: &str, status: u16) -> Ask<T> {
-    Ask(sent(Request::get(url).build(), Some(status)), PhantomData)
+pub fn get_even<T: DeserializeOwned + 'static>(url: &str, status: u16) -> Ask<T> {
+    Ask(sent(Request::get(url).build(), Some(status), read::<T>), PhantomData)
 }
 
 /// A write with a body that answers with a document.
-pub fn write<B: Serialize, T>(method: Method, url: &str, body: &B) -> Ask<T> {
-    Ask(sent(ours(method, url).json(body), None), PhantomData)
+pub fn write<B: Serialize, T: DeserializeOwned + 'static>(method: Method, url: &str, body: &B) -> Ask<T> {
+    Ask(sent(ours(method, url).json(body), None, read::<T>), PhantomData)
 }
 
 /// A write without a body that answers with a document.
-pub fn order<T>(method: Method, url: &str) -> Ask<T> {
-    Ask(sent(ours(method, url).build(), None), PhantomData)
+pub fn order<T: DeserializeOwned + 'static>(method: Method, url: &str) -> Ask<T> {
+    Ask(sent(ours(method, url).build(), None, read::<T>), PhantomData)
 }
 
 /// A write with a body whose answer does not matter.
-pub async fn deliver<B: Serialize>(method: Method, url: &str, body: &B) -> Answer<()> {
-    answered(ours(method, url).json(body), None).await.map(drop)
+pub fn deliver<B: Serialize>(method: Method, url: &str, body: &B) -> Ask<()> {
+    Ask(sent(ours(method, url).json(body), None, nothing), PhantomData)
 }
 
 /// A write without a body whose answer does not matter.
-pub async fn dismiss(method: Method, url: &str) -> Answer<()> {
-    answered(ours(method, url).build(), None).await.map(drop)
+pub fn dismiss(method: Method, url: &str) -> Ask<()> {
+    Ask(sent(ours(method, url).build(), None, nothing), PhantomData)
 }
 
 fn ours(method: Method, url: &str) -> RequestBuilder {
     RequestBuilder::new(url).method(method).header(CSRF_HEADER, "1")
 }
 
-fn sent(request: Result<Request, gloo_net::Error>, good: Option<u16>) -> Body {
-    Box::pin(answered(request, good))
+#[inline(never)]
+fn sent(request: Result<Request, gloo_net::Error>, good: Option<u16>, read: Read) -> Coming {
+    Box::pin(async move {
+        let (status, body) = answered(request, good).await?;
+        read(&body).map_err(|unfit| Fault::unreadable(status, unfit.0.to_owned()))
+    })
 }
 
 /// Status and body of a good answer.

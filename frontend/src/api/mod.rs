@@ -5,4 +5,4 @@ mod client;
 pub mod stream;
 
 pub use calls::*;
-pub use client::on_signed_out;
+pub use client::{Ask, Coming, on_signed_out};

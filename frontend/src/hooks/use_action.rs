@@ -1,11 +1,12 @@
 //! A write on demand: busy while it lasts, a toast when it fails.
 
-use std::pin::Pin;
+use std::any::Any;
 use std::rc::Rc;
 
 use wasm_bindgen_futures::spawn_local;
 use yew::prelude::*;
 
+use crate::api::{Ask, Coming};
 use crate::logic::fault::Fault;
 use crate::providers::toasts::use_toaster;
 use crate::text::use_text;
@@ -22,12 +23,11 @@ pub struct Action<A> {
 
 /// A write `call(argument)`, then `done(answer)`; a toast when it fails.
 #[hook]
-pub fn use_action<A, T, F, Fut>(call: F, done: Callback<T>) -> Action<A>
+pub fn use_action<A, T, F>(call: F, done: Callback<T>) -> Action<A>
 where
     A: 'static,
     T: 'static,
-    F: Fn(A) -> Fut + Copy + 'static,
-    Fut: Future<Output = Result<T, Fault>> + 'static,
+    F: Fn(A) -> Ask<T> + Copy + 'static,
 {
     let writer = use_writer(true);
     writer.action(call, done)
@@ -35,48 +35,43 @@ where
 
 /// The same for a form, which shows its failure in place: a toast would lie under the dialog.
 #[hook]
-pub fn use_form_action<A, T, F, Fut>(call: F, done: Callback<T>) -> Action<A>
+pub fn use_form_action<A, T, F>(call: F, done: Callback<T>) -> Action<A>
 where
     A: 'static,
     T: 'static,
-    F: Fn(A) -> Fut + Copy + 'static,
-    Fut: Future<Output = Result<T, Fault>> + 'static,
+    F: Fn(A) -> Ask<T> + Copy + 'static,
 {
     let writer = use_writer(false);
     writer.action(call, done)
 }
 
-/// A write under way; good news is what to do next.
-type Coming = Pin<Box<dyn Future<Output = Result<Box<dyn FnOnce()>, Fault>>>>;
-
 /// Begins a write.
-type Order = Box<dyn FnOnce() -> Coming>;
+type Start<'s> = &'s mut dyn FnMut() -> Option<Coming>;
+
+/// Told of the answer.
+type Then = Box<dyn FnOnce(Box<dyn Any>)>;
 
 /// What a write needs whatever it writes: it exists once, and each write is a thin typed skin over it.
 struct Writer {
     busy: bool,
     fault: Option<Fault>,
-    order: Rc<dyn Fn(Order)>,
+    order: Rc<dyn Fn(Start<'_>, Then)>,
 }
 
 impl Writer {
-    fn action<A, T, F, Fut>(self, call: F, done: Callback<T>) -> Action<A>
+    fn action<A, T, F>(self, call: F, done: Callback<T>) -> Action<A>
     where
         A: 'static,
         T: 'static,
-        F: Fn(A) -> Fut + Copy + 'static,
-        Fut: Future<Output = Result<T, Fault>> + 'static,
+        F: Fn(A) -> Ask<T> + Copy + 'static,
     {
         let order = self.order;
         let go = Callback::from(move |argument: A| {
             let done = done.clone();
-            order(Box::new(move || {
-                let call = call(argument);
-                Box::pin(async move {
-                    let answer = call.await?;
-                    Ok(Box::new(move || done.emit(answer)) as Box<dyn FnOnce()>)
-                })
-            }));
+            let mut argument = Some(argument);
+            // It is asked once.
+            let mut start = || argument.take().map(|argument| call(argument).coming());
+            order(&mut start, Box::new(move |answer| drop(answer.downcast().map(|answer| done.emit(*answer)))));
         });
         Action { busy: self.busy, fault: self.fault, go }
     }
@@ -90,21 +85,23 @@ fn use_writer(loud: bool) -> Writer {
     let fault = use_state(|| None);
     let under_way = use_mut_ref(|| false);
     let (set_busy, set_fault) = (busy.setter(), fault.setter());
-    let order = Rc::new(move |start: Box<dyn FnOnce() -> Coming>| {
-        if under_way.replace(true) {
+    let order = Rc::new(move |start: Start<'_>, then: Then| {
+        if *under_way.borrow() {
             return;
         }
+        let Some(call) = start() else { return };
+        *under_way.borrow_mut() = true;
         set_busy.set(true);
         let (set_busy, set_fault) = (set_busy.clone(), set_fault.clone());
-        let (under_way, toaster, call) = (under_way.clone(), toaster.clone(), start());
+        let (under_way, toaster) = (under_way.clone(), toaster.clone());
         spawn_local(async move {
             let answer = call.await;
             *under_way.borrow_mut() = false;
             set_busy.set(false);
             match answer {
-                Ok(then) => {
+                Ok(answer) => {
                     set_fault.set(None);
-                    then();
+                    then(answer);
                 }
                 Err(error) => {
                     if loud {

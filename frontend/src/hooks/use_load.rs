@@ -4,13 +4,13 @@
 //! something, and a copy of all this for each of them weighed more than most pages.
 
 use std::any::Any;
-use std::pin::Pin;
 use std::rc::Rc;
 
 use wasm_bindgen_futures::spawn_local;
+use yew::Same;
 use yew::prelude::*;
 
-use crate::logic::fault::Fault;
+use crate::api::{Ask, Coming};
 use crate::logic::load::Load;
 
 /// Data and a way to read it again.
@@ -24,23 +24,8 @@ pub struct Loaded<T> {
 }
 
 /// A key of any type.
-trait Key: Any {
-    fn same(&self, other: &dyn Key) -> bool;
-    fn any(&self) -> &dyn Any;
-}
-
-impl<K: PartialEq + 'static> Key for K {
-    fn same(&self, other: &dyn Key) -> bool {
-        other.any().downcast_ref::<K>() == Some(self)
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
-    }
-}
-
 #[derive(Clone)]
-struct AnyKey(Rc<dyn Key>);
+struct AnyKey(Rc<dyn Same>);
 
 impl PartialEq for AnyKey {
     fn eq(&self, other: &Self) -> bool {
@@ -48,23 +33,16 @@ impl PartialEq for AnyKey {
     }
 }
 
-/// An answer on its way.
-type Coming = Pin<Box<dyn Future<Output = Result<Rc<dyn Any>, Fault>>>>;
-
 /// Loads `fetch(key)` now and whenever the key changes. Answers to an older question are dropped.
 #[hook]
-pub fn use_load<K, T, F, Fut>(key: K, fetch: F) -> Loaded<T>
+pub fn use_load<K, T, F>(key: K, fetch: F) -> Loaded<T>
 where
     K: Clone + PartialEq + 'static,
     T: 'static,
-    F: Fn(K) -> Fut + Copy + 'static,
-    Fut: Future<Output = Result<T, Fault>> + 'static,
+    F: Fn(K) -> Ask<T> + Copy + 'static,
 {
     let asked = key.clone();
-    let ask = Box::new(move || -> Coming {
-        let answer = fetch(asked.clone());
-        Box::pin(async move { answer.await.map(|data| Rc::new(data) as Rc<dyn Any>) })
-    });
+    let ask = Box::new(move || fetch(asked.clone()).coming());
     let (load, reload, put) = use_any(AnyKey(Rc::new(key)), ask);
     let put = use_memo((), move |()| put.reform(|data: Rc<T>| data as Rc<dyn Any>));
     // What is in there was put there by the two lines above, so it has this type.
@@ -92,7 +70,7 @@ fn use_any(key: AnyKey, ask: Box<dyn Fn() -> Coming>) -> Held {
         let mine = *asked.borrow();
         let (cell, asked, draw, answer) = (cell.clone(), asked.clone(), draw.clone(), ask());
         spawn_local(async move {
-            let answer = answer.await;
+            let answer = answer.await.map(Rc::from);
             if *asked.borrow() == mine {
                 let next = cell.borrow().after(answer);
                 *cell.borrow_mut() = next;

@@ -21,7 +21,7 @@ use crate::ui::view::view;
 /// Most active runs that are listed.
 const MOST: usize = 20;
 
-async fn active((): ()) -> Result<Vec<Run>, crate::logic::fault::Fault> {
+async fn active() -> Result<Vec<Run>, crate::logic::fault::Fault> {
     let filter = RunFilter { status: vec![RunStatus::Running, RunStatus::Pending], ..RunFilter::default() };
     // What runs first, then the queue in its order.
     let place = |run: &Run| (run.started_at.is_none(), run.queue_position.unwrap_or(0), run.started_at);
@@ -37,7 +37,7 @@ async fn active((): ()) -> Result<Vec<Run>, crate::logic::fault::Fault> {
 #[component]
 pub fn Now() -> Html {
     let t = use_text();
-    let runs = use_load((), active);
+    let runs = use_load((), |()| api::Ask::of(active()));
     let overview = use_load((), |()| api::overview());
     let both = runs.reload.clone();
     let also = overview.reload.clone();

@@ -26,7 +26,7 @@ const STEP: u32 = 13;
 /// Rows of the table.
 const TABLE_ROWS: usize = 60;
 
-async fn failed((): ()) -> Result<Vec<Run>, Fault> {
+async fn failed() -> Result<Vec<Run>, Fault> {
     let mut runs = api::failed_since(rfc3339(Utc::now() - TimeDelta::hours(24)), MOST * 4).await?.items;
     // Somebody wanted a cancelled run to end.
     runs.retain(|run| run.error_type != Some(ErrorType::Cancelled));
@@ -38,7 +38,7 @@ async fn failed((): ()) -> Result<Vec<Run>, Fault> {
 #[component]
 pub fn Failures() -> Html {
     let t = use_text();
-    let runs = use_load((), failed);
+    let runs = use_load((), |()| api::Ask::of(failed()));
     use_live((), |event| event.kind == "run", runs.reload.clone());
     let list = runs.load.data().filter(|list| !list.is_empty());
     list.map_or_else(

@@ -21,7 +21,7 @@ use super::pipeline_row::PipelineRow;
 /// Up to this many pipelines a filter is only in the way.
 const FEW: usize = 4;
 
-async fn all((): ()) -> Result<Vec<Rc<Pipeline>>, crate::logic::fault::Fault> {
+async fn all() -> Result<Vec<Rc<Pipeline>>, crate::logic::fault::Fault> {
     Ok(api::pipelines().await?.into_iter().map(Rc::new).collect())
 }
 
@@ -30,7 +30,7 @@ async fn all((): ()) -> Result<Vec<Rc<Pipeline>>, crate::logic::fault::Fault> {
 pub fn Dashboard() -> Html {
     let t = use_text();
     use_tab(t.dash.title.to_owned(), TabState::Plain);
-    let pipelines = use_load((), all);
+    let pipelines = use_load((), |()| api::Ask::of(all()));
     use_live((), |_| true, pipelines.reload.clone());
     html! {
         <div class="page">

@@ -40,7 +40,7 @@ pub struct TrendsProps {
 pub fn Trends(props: &TrendsProps) -> Html {
     let t = use_text();
     let pipeline = &props.pipeline;
-    let runs = use_load(pipeline.name.clone(), ended);
+    let runs = use_load(pipeline.name.clone(), |name| api::Ask::of(ended(name)));
     let name = pipeline.name.clone();
     use_live(
         name.clone(),

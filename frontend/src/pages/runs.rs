@@ -130,7 +130,7 @@ pub struct RunListProps {
 pub fn RunList(props: &RunListProps) -> Html {
     let t = use_text();
     let toaster = use_toaster();
-    let list = use_load((props.filter.clone(), api::PAGE), rows);
+    let list = use_load((props.filter.clone(), api::PAGE), |key| api::Ask::of(rows(key)));
     let more_busy = use_state_eq(|| false);
     let refresh = {
         // Reads again what is shown now, so that rows which were loaded by hand stay.

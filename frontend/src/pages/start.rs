@@ -56,7 +56,10 @@ fn wrong(rows: &[Row], index: usize) -> (bool, bool) {
 fn collect(rows: &[Row]) -> StartRun {
     let pick = |secret: bool| -> BTreeMap<String, String> {
         let rows = rows.iter().filter(|row| row.secret == secret && !row.key.trim().is_empty());
-        rows.map(|row| (row.key.trim().to_owned(), row.value.clone())).collect()
+        // One by one: `collect` would bring a sort with it.
+        let mut out = BTreeMap::new();
+        rows.for_each(|row| drop(out.insert(row.key.trim().to_owned(), row.value.clone())));
+        out
     };
     StartRun { parameters: pick(false), env_vars: pick(true) }
 }
@@ -79,7 +82,12 @@ fn control(parameter: &PipelineParameter, value: &str, onvalue: &Callback<String
         };
     }
     let kind = if matches!(kind, ParameterKind::Integer | ParameterKind::Number) { "number" } else { "text" };
-    let limit = |limit: Option<f64>| limit.map(|limit| limit.to_string());
+    // The browser writes numbers, too, and brings no code for it.
+    let limit = |limit: Option<f64>| {
+        limit
+            .and_then(|limit| js_sys::Number::from(limit).to_string_with_radix(10).ok())
+            .map(|text| String::from(&text))
+    };
     html! {
         <input id={name} class="input mono" type={kind} step={(parameter.kind == ParameterKind::Number).then_some("any")} {required}
             min={limit(min)} max={limit(max)} value={value.to_owned()} autocomplete="off" spellcheck="false"
@@ -102,18 +110,17 @@ pub fn StartDialog(props: &StartDialogProps) -> Html {
     let t = use_text();
     let navigator = use_navigator();
     let defined = !props.form.parameters.is_empty();
-    let defaults = if defined {
+    // In the order of the form: that of the repository's list, else by name.
+    let begin: Vec<(String, String)> = if defined {
         let default =
             |parameter: &PipelineParameter| (parameter.name.clone(), parameter.default.clone().unwrap_or_default());
         props.form.parameters.iter().map(default).collect()
     } else {
-        props.form.defaults.clone()
+        props.form.defaults.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
     };
-    let order = props.form.parameters.clone();
-    let begin = defaults.clone();
+    let defaults = begin.clone();
     let rows = use_state(move || {
         let mut rows: Vec<Row> = begin.into_iter().map(|(key, value)| Row { key, value, secret: false }).collect();
-        rows.sort_by_key(|row| order.iter().position(|parameter| parameter.name == row.key));
         if rows.is_empty() {
             rows.push(Row::default());
         }
@@ -135,7 +142,11 @@ pub fn StartDialog(props: &StartDialogProps) -> Html {
             if !broken {
                 let mut start = collect(&rows.clone());
                 // What the repository says anyway needs no saying: the run then shows only what differs.
-                start.parameters.retain(|key, value| defaults.get(key) != Some(value));
+                for (key, value) in &defaults {
+                    if start.parameters.get(key) == Some(value) {
+                        start.parameters.remove(key);
+                    }
+                }
                 go.emit((name.clone(), start));
             }
         })

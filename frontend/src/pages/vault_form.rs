@@ -24,14 +24,14 @@ pub struct VaultFormProps {
     pub onsaved: Callback<()>,
 }
 
-async fn save((entry, change): (NewVaultEntry, bool)) -> Result<VaultEntry, crate::logic::fault::Fault> {
+fn save((entry, change): (NewVaultEntry, bool)) -> api::Ask<VaultEntry> {
     if change {
         // An empty secret is one that was not typed: the stored one stays.
         let value = Some(entry.value).filter(|value| !entry.is_secret || !value.is_empty());
         let new = VaultChange { value, is_secret: Some(entry.is_secret), pipelines: Some(entry.pipelines) };
-        return api::change_entry(entry.key, new).await;
+        return api::change_entry(entry.key, new);
     }
-    api::add_entry(entry).await
+    api::add_entry(entry)
 }
 
 /// The form.

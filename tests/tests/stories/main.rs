@@ -24,6 +24,7 @@ mod retries;
 mod roles;
 mod schedules;
 mod secrets;
+mod seen;
 mod shutdown;
 mod sync;
 mod sync_hostile;

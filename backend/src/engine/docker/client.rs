@@ -62,11 +62,14 @@ impl Client {
         F: FnOnce(Docker) -> Fut + Send,
         Fut: Future<Output = std::result::Result<T, BollardError>> + Send,
     {
+        let begin = std::time::Instant::now();
         let bounded = tokio::time::timeout(deadline, async {
             let connection = self.connection(call).await?;
             action(connection.docker.clone()).await.map_err(|error| classify(call, error, &self.socket))
         });
         let result = bounded.await.unwrap_or_else(|_| Err(self.silent(call, deadline)));
+        let answered = result.as_ref().err().is_none_or(|error| !error.is_unavailable());
+        crate::meters::docker_called(call, answered, begin.elapsed());
         if matches!(&result, Err(error) if error.is_unavailable()) {
             self.forget();
         }

@@ -172,7 +172,7 @@ async fn code_and_log_are_ready_while_docker_starts_the_container() {
     hold.release();
     let row = server.ended(&run).await;
     assert_eq!(outcome(&row), SUCCESS);
-    assert!(row.start_ms.is_some() && server.start_times(false).count() == 2 && server.start_times(true).count() == 0);
+    assert!(row.start_ms.is_some());
     assert_eq!(server.log(&run).await, numbers(3));
     world.assert_clean(&server).await;
 }
