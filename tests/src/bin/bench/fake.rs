@@ -89,10 +89,11 @@ pub async fn throughput(report: &mut Report) {
 }
 
 pub async fn memory(report: &mut Report) {
-    let mut table = Table::new("memory", &["server", "resident memory"]).note(
+    let mut table = Table::new("memory", &["server", "resident", "its own", "pages of the program file"]).note(
         "After a minute's worth of requests and ten seconds of nothing; 2 parked containers, as by default.".to_owned(),
     );
-    let options = Options::new().env("LOG_LEVEL", "warn").warm(2);
+    // As `make run` and the image start it.
+    let options = Options::new().env("LOG_LEVEL", "warn").env("MALLOC_ARENA_MAX", "2").warm(2);
     let mut server = Server::prepare(options).await;
     for number in 0..500 {
         server.pipeline(&format!("pipeline-{number:03}"), "print('hello')");
@@ -104,7 +105,11 @@ pub async fn memory(report: &mut Report) {
         answer.text().contains("pipeline-499").then_some(())
     })
     .await;
-    table.row(&["500 pipelines, just started", &megabytes(usage::memory(&server, "VmRSS"))]);
+    let now = |what: &str, table: &mut Table| {
+        let cells = ["VmRSS", "RssAnon", "RssFile"].map(|name| megabytes(usage::memory(&server, name)));
+        table.row(&[what, &cells[0], &cells[1], &cells[2]]);
+    };
+    now("500 pipelines, just started", &mut table);
     for _ in 0..60 {
         client.get(fastflow_shared::routes::PIPELINES).await;
         client.overview().await;
@@ -112,8 +117,8 @@ pub async fn memory(report: &mut Report) {
     }
     client.run_well("pipeline-000").await;
     tokio::time::sleep(Duration::from_secs(10)).await;
-    table.row(&["500 pipelines, idle", &megabytes(usage::memory(&server, "VmRSS"))]);
-    table.row(&["its peak until then", &megabytes(usage::memory(&server, "VmHWM"))]);
+    now("500 pipelines, idle", &mut table);
+    table.row(&["its peak until then", &megabytes(usage::memory(&server, "VmHWM")), "–", "–"]);
     report.add(table);
 }
 
@@ -121,7 +126,7 @@ pub async fn soak(report: &mut Report) {
     let wanted = std::env::var("SOAK_RUNS").ok().and_then(|text| text.parse().ok()).unwrap_or(SOAK);
     let steps = 10;
     let mut table = Table::new("soak", &["runs", "memory", "open files", "write-ahead log", "runs per second"]);
-    let server = Server::start(options()).await;
+    let server = Server::start(options().env("MALLOC_ARENA_MAX", "2")).await;
     pipeline(&server, "p");
     run(server.client(), "p", 500).await;
     let wal = server.data_dir().join("fastflow.db-wal");
