@@ -5,6 +5,7 @@ pub mod app;
 pub mod audit;
 pub mod auth;
 pub mod catalog;
+pub mod cluster;
 pub mod config;
 pub mod crypto;
 pub mod domain;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Floor of each room. On the top floor `main` calls `app` and `app` reads `config`, so these three have steps of their own.
 /// `config` may see all rooms below, for it fills their `Options`.
-const FLOORS: [(&str, u32); 23] = [
+const FLOORS: [(&str, u32); 24] = [
     ("main", 82),
     ("app", 81),
     ("config", 80),
@@ -23,6 +23,7 @@ const FLOORS: [(&str, u32); 23] = [
     ("audit", 20),
     ("auth", 20),
     ("catalog", 20),
+    ("cluster", 20),
     ("vault", 20),
     ("store", 10),
     ("journal", 10),

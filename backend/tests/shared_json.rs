@@ -278,6 +278,10 @@ fn pipeline_problem() -> PipelineProblem {
     PipelineProblem { file: "pipeline.json".to_owned(), line: Some(2), column: None, message: "m".to_owned() }
 }
 
+fn source_entry() -> SourceEntry {
+    SourceEntry { path: "lib/a.py".to_owned(), bytes: 12 }
+}
+
 fn pipeline() -> Pipeline {
     Pipeline {
         name: "etl".to_owned(),
@@ -656,6 +660,9 @@ fn every_type_is_the_same_json_for_the_server_and_the_browser() {
         parity(&[summary()]),
         parity(&[PipelineStats::default(), stats()]),
         parity(&[pipeline_problem()]),
+        parity(&[source_entry()]),
+        parity(&[SourceList { commit: text("c"), files: vec![source_entry()], truncated: true }]),
+        parity(&[SourceFile { path: "main.py".to_owned(), bytes: 3, text: text("a\n"), truncated: false }]),
         parity(&[pipeline()]),
         parity(&[PipelineSwitch { enabled: true }]),
         parity(&[field_problem()]),

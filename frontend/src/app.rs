@@ -66,6 +66,7 @@ fn Inside(props: &InsideProps) -> Html {
 fn inside(route: &Route) -> Html {
     match route.clone() {
         Route::Dashboard => html! { <pages::Dashboard /> },
+        Route::Pipelines => html! { <pages::Pipelines /> },
         Route::Runs => html! { <pages::Runs /> },
         // The key makes another run another page: nothing of the one before is left.
         Route::Run { id } => html! { <pages::RunPage key={id.clone()} id={id.clone()} /> },

@@ -11,6 +11,8 @@ use crate::logic::query::decode;
 pub enum Route {
     /// What runs, and all pipelines.
     Dashboard,
+    /// All pipelines.
+    Pipelines,
     /// Signing in.
     Login,
     /// All runs.
@@ -54,8 +56,8 @@ impl Route {
     pub fn recognize(path: &str) -> Self {
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         match parts[..] {
-            // There is no page of all pipelines but the first one.
-            [] | ["pipelines"] => Self::Dashboard,
+            [] => Self::Dashboard,
+            ["pipelines"] => Self::Pipelines,
             ["login"] => Self::Login,
             ["runs"] => Self::Runs,
             ["runs", id] => Self::Run { id: decode(id) },
@@ -84,6 +86,7 @@ impl Route {
     pub fn to_path(&self) -> String {
         match self {
             Self::Dashboard => "/".to_owned(),
+            Self::Pipelines => "/pipelines".to_owned(),
             Self::Login => "/login".to_owned(),
             Self::Runs => "/runs".to_owned(),
             Self::Run { id } => format!("/runs/{}", segment(id)),
@@ -110,6 +113,7 @@ mod tests {
         let name = "a b/ü+c".to_owned();
         let pages = [
             Route::Dashboard,
+            Route::Pipelines,
             Route::Login,
             Route::Runs,
             Route::Run { id: "0199".into() },
@@ -128,7 +132,7 @@ mod tests {
             assert_eq!(Route::recognize(&page.to_path()), page);
         }
         assert_eq!(Route::recognize("/runs/"), Route::Runs);
-        assert_eq!(Route::recognize("/pipelines"), Route::Dashboard);
+        assert_eq!(Route::recognize("/pipelines/"), Route::Pipelines);
         assert_eq!(Route::recognize("/runs/1/nope"), Route::Lost);
     }
 }

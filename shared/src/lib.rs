@@ -17,6 +17,7 @@ pub mod routes;
 mod run;
 mod schedule;
 mod secret;
+mod source;
 mod sync;
 mod system;
 
@@ -32,5 +33,6 @@ pub use problem::*;
 pub use run::*;
 pub use schedule::*;
 pub use secret::*;
+pub use source::*;
 pub use sync::*;
 pub use system::*;

@@ -148,6 +148,18 @@ pub fn pipeline_environment(name: &str) -> String {
     format!("{}/environment", pipeline(name))
 }
 
+/// `GET`: files of a pipeline.
+#[must_use]
+pub fn pipeline_files(name: &str) -> String {
+    format!("{}/files", pipeline(name))
+}
+
+/// `GET`: one of them.
+#[must_use]
+pub fn pipeline_file(name: &str) -> String {
+    format!("{}/file", pipeline(name))
+}
+
 /// `GET`: counters of a pipeline.
 #[must_use]
 pub fn pipeline_stats(name: &str) -> String {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
+use tokio_rustls::TlsAcceptor;
 
 use crate::http::{self, Request, Response};
 use crate::place;
@@ -146,9 +147,18 @@ pub struct HttpRemote {
 impl HttpRemote {
     /// Serves a repository.
     pub async fn serve(repository: &Repository, door: Door) -> Self {
+        Self::listen(repository, door, None).await
+    }
+
+    /// Serves a repository over https.
+    pub async fn serve_tls(repository: &Repository, door: Door, tls: TlsAcceptor) -> Self {
+        Self::listen(repository, door, Some(tls)).await
+    }
+
+    async fn listen(repository: &Repository, door: Door, tls: Option<TlsAcceptor>) -> Self {
         let (door, passwords) = (Arc::new(Mutex::new(door)), Arc::new(Mutex::new(Vec::new())));
         let (root, asked, seen) = (repository.root.clone(), door.clone(), passwords.clone());
-        let base = http::serve(Arc::new(move |request| {
+        let handler: http::Handler = Arc::new(move |request| {
             let (root, asked, seen) = (root.clone(), asked.clone(), seen.clone());
             Box::pin(async move {
                 let door = asked.lock().expect("not poisoned").clone();
@@ -162,8 +172,11 @@ impl HttpRemote {
                     _ => cgi(&root, request).await,
                 }
             })
-        }))
-        .await;
+        });
+        let base = match tls {
+            None => http::serve(handler).await,
+            Some(tls) => http::serve_tls(handler, tls).await,
+        };
         Self { url: format!("{base}/bare.git"), door, passwords }
     }
 

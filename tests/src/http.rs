@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 /// A request.
 #[derive(Debug, Clone)]
@@ -64,21 +65,53 @@ pub type Handler = Arc<dyn Fn(Request) -> BoxFuture<'static, Response> + Send + 
 /// # Panics
 /// When no port is free.
 pub async fn serve(handler: Handler) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    listen(bound("127.0.0.1").await, handler, None)
+}
+
+/// The same over https.
+///
+/// # Panics
+/// When no port is free.
+pub async fn serve_tls(handler: Handler, tls: TlsAcceptor) -> String {
+    listen(bound("127.0.0.1").await, handler, Some(tls))
+}
+
+/// The same for containers, which reach this machine at `host`. The handler is made from the server's address.
+///
+/// # Panics
+/// When no port is free.
+pub async fn serve_containers(host: &str, handler: impl FnOnce(String) -> Handler) -> String {
+    let listener = bound(host).await;
+    let address = listener.local_addr().expect("an address");
+    listen(listener, handler(format!("http://{address}")), None)
+}
+
+async fn bound(host: &str) -> TcpListener {
+    TcpListener::bind((host, 0)).await.expect("a free port")
+}
+
+fn listen(listener: TcpListener, handler: Handler, tls: Option<TlsAcceptor>) -> String {
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let handler = handler.clone();
+            let (handler, tls) = (handler.clone(), tls.clone());
             tokio::spawn(async move {
-                // A client that goes away is its own business.
-                let _ = answer(stream, &handler).await;
+                // A client that goes away, or that does not trust us, is its own business.
+                let _ = match tls {
+                    None => answer(stream, &handler).await,
+                    Some(tls) => match tls.accept(stream).await {
+                        Ok(stream) => answer(stream, &handler).await,
+                        Err(error) => Err(error),
+                    },
+                };
             });
         }
     });
-    format!("http://{address}")
+    format!("{scheme}://{address}")
 }
 
-async fn answer(stream: TcpStream, handler: &Handler) -> std::io::Result<()> {
+async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, handler: &Handler) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
     stream.read_line(&mut line).await?;

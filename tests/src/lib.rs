@@ -6,7 +6,8 @@
 //! | `pipelines` | pipelines written by the story, or taken from `examples/` |
 //! | `client`, `sse`, `viewer` | HTTP as a program speaks it; event streams; somebody who watches a log |
 //! | `docker`, `postgres`, `browser` | what stands around the server |
-//! | `git`, `http` | repositories and who serves them |
+//! | `git`, `http`, `authority` | repositories, who serves them, and who vouches for that |
+//! | `python` | a mirror of interpreters |
 //! | `daemon`, `proxy` | a Docker that can be stopped; a door to Docker or a database that can be shut |
 //! | `place`, `sweep` | where everything lies; cleaning up after test processes that were killed |
 //! | `bench` | Docker without us, for `make bench` |
@@ -14,6 +15,7 @@
 //!
 //! A story **fails** when Docker, PostgreSQL or Chromium is missing. It never skips.
 
+pub mod authority;
 pub mod bench;
 pub mod browser;
 pub mod client;
@@ -26,6 +28,7 @@ pub mod pipelines;
 pub mod place;
 pub mod postgres;
 pub mod proxy;
+pub mod python;
 pub mod server;
 pub mod sse;
 mod sweep;

@@ -50,10 +50,12 @@ pub struct Options {
 }
 
 impl Options {
-    /// SQLite and the defaults of the product.
+    /// The defaults of the product, and SQLite unless `FASTFLOW_TEST_DATABASE=postgres` says otherwise: then every story that
+    /// does not name its database runs on PostgreSQL.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        let postgres = std::env::var("FASTFLOW_TEST_DATABASE").is_ok_and(|name| name.starts_with("postgres"));
+        Self { database: if postgres { Database::Postgres } else { Database::Sqlite }, ..Self::default() }
     }
 
     /// Sets a variable.

@@ -12,7 +12,9 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    pub(crate) fn create(pipelines: &Path, name: &str, main_py: &str) -> Self {
+    /// Writes a pipeline into a folder of pipelines.
+    #[must_use]
+    pub fn create(pipelines: &Path, name: &str, main_py: &str) -> Self {
         let folder = pipelines.join(name);
         fs::create_dir_all(&folder).expect("the folder of a pipeline can be made");
         Self { folder }.file("main.py", main_py)

@@ -46,6 +46,24 @@ impl Drop for Schema {
     }
 }
 
+/// Every row of every table of the schema that this address leads to, as text.
+///
+/// # Panics
+/// When it cannot be read.
+pub async fn rows(url: &str) -> Vec<(String, Vec<String>)> {
+    let mut connection = PgConnection::connect(url).await.expect("PostgreSQL answers");
+    let tables = "SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1";
+    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut connection).await.expect("its tables");
+    let mut all = Vec::new();
+    for table in tables {
+        let rows = format!("SELECT t::text FROM {table} t");
+        let rows = sqlx::query_scalar(AssertSqlSafe(rows)).fetch_all(&mut connection).await.expect("its rows");
+        all.push((table, rows));
+    }
+    connection.close().await.expect("closed");
+    all
+}
+
 async fn run(server: &str, sql: String) -> sqlx::Result<()> {
     let mut connection = PgConnection::connect(server).await?;
     connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await?;

@@ -12,7 +12,7 @@ use crate::options::{Database, Options, UvCache};
 use crate::pipelines::Pipeline;
 use crate::postgres::Schema;
 use crate::wait::until;
-use crate::{Client, docker, place, sweep, warm};
+use crate::{Client, docker, place, postgres, sweep, warm};
 
 /// Name of the first user.
 pub const USER: &str = "admin";
@@ -36,6 +36,8 @@ pub struct Server {
     schema: Option<Schema>,
     process: Option<Child>,
     client: Option<Client>,
+    /// Everything but the process and its port belongs to another one.
+    is_second: bool,
 }
 
 impl Server {
@@ -59,7 +61,35 @@ impl Server {
             Database::Sqlite => None,
             Database::Postgres => Some(Schema::create(&instance).await),
         };
-        Self { options, root, instance, port: place::free_port(), schema, process: None, client: None }
+        Self {
+            options,
+            root,
+            instance,
+            port: place::free_port(),
+            schema,
+            process: None,
+            client: None,
+            is_second: false,
+        }
+    }
+
+    /// Another process on the very same data; not started yet. It must go before this one.
+    #[must_use]
+    pub fn second(&self) -> Self {
+        let mut options = self.options.clone();
+        if let Some(schema) = &self.schema {
+            options.env.insert("DATABASE_URL".to_owned(), schema.url());
+        }
+        let (root, instance) = (self.root.clone(), self.instance.clone());
+        let port = place::free_port();
+        Self { options, root, instance, port, schema: None, process: None, client: None, is_second: true }
+    }
+
+    /// Waits until it has ended by itself; returns its exit code.
+    pub async fn end(&mut self) -> Option<i32> {
+        let status = until("the server's own end", START, async || self.exited()).await;
+        self.process = None;
+        status.code()
     }
 
     /// Starts it and, the first time, logs in.
@@ -104,12 +134,12 @@ impl Server {
     pub fn spawn(&mut self) {
         assert!(self.process.is_none(), "it runs already");
         let log = OpenOptions::new().create(true).append(true).open(self.log_file()).expect("a file for its messages");
-        let out = File::create(self.root.join("server.out")).expect("a file for its output");
+        let out = File::create(self.file("out")).expect("a file for its output");
         let mut command = self.command();
         self.settings(&mut command);
         command.stdin(Stdio::null()).stdout(out).stderr(log);
         let process = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", place::server_binary().display()));
-        let _ = fs::write(self.root.join("server.pid"), process.id().to_string());
+        let _ = fs::write(self.file("pid"), process.id().to_string());
         self.process = Some(process);
     }
 
@@ -124,6 +154,11 @@ impl Server {
         let output = command.args(arguments).stdin(Stdio::null()).output().expect("it can be started");
         let printed = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8_lossy(&printed).into_owned())
+    }
+
+    /// Gives a command of a story's own the server's settings.
+    pub fn give_settings(&self, command: &mut tokio::process::Command) {
+        self.settings(command.as_std_mut());
     }
 
     fn settings(&self, command: &mut Command) {
@@ -301,6 +336,33 @@ impl Server {
         self.schema.as_ref().expect("a server on PostgreSQL").url()
     }
 
+    /// Executes a statement on its database, beside it.
+    ///
+    /// # Panics
+    /// When the database refuses it.
+    pub async fn sql(&self, statement: &'static str) {
+        use sqlx::{Connection as _, Executor as _};
+        sqlx::any::install_default_drivers();
+        let mut connection = sqlx::AnyConnection::connect(&self.database_url()).await.expect("its database");
+        connection.execute(statement).await.expect("the database does it");
+        connection.close().await.expect("closed");
+    }
+
+    /// Every row of every table as text, as a dump has it.
+    ///
+    /// # Panics
+    /// When the database cannot be read.
+    pub async fn rows(&self) -> Vec<(String, Vec<String>)> {
+        postgres::rows(&self.postgres_url()).await
+    }
+
+    fn database_url(&self) -> String {
+        match &self.schema {
+            Some(schema) => schema.url(),
+            None => format!("sqlite://{}", self.data_dir().join("fastflow.db").display()),
+        }
+    }
+
     /// Its process id.
     ///
     /// # Panics
@@ -346,7 +408,11 @@ impl Server {
     }
 
     fn log_file(&self) -> PathBuf {
-        self.root.join("server.log")
+        self.file("log")
+    }
+
+    fn file(&self, end: &str) -> PathBuf {
+        self.root.join(format!("{}.{end}", if self.is_second { "second" } else { "server" }))
     }
 }
 
@@ -361,6 +427,9 @@ impl Drop for Server {
         if let Some(mut process) = self.process.take() {
             let _ = process.kill();
             let _ = process.wait();
+        }
+        if self.is_second {
+            return;
         }
         docker::remove_all_of(&self.instance);
         let _ = fs::remove_dir_all(&self.root);

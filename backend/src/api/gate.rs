@@ -3,7 +3,7 @@
 //! forget it: what holds for each stands in [`super::rules`].
 //!
 //! In this order: a write from a foreign page is refused; a login is asked for; a write by cookie needs its header; the role
-//! must do. Only then is the body read.
+//! must do. Only then is the body read. What is to be written down is done only while that can be written (ADR 20).
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -176,6 +176,15 @@ impl Gate {
         action: &str,
     ) -> poem::Result<Response> {
         let user_agent = request.header("user-agent").map(str::to_owned);
+        // Of strangers nothing is asked: the login decides by itself, and a webhook changes nothing that nobody wanted.
+        if caller.is_some()
+            && !found.rule.even_unlogged
+            && let Err(error) = self.api.audit.is_writable().await
+        {
+            tracing::error!(%error, action, "{action} is refused, for the audit log cannot be written: {error}");
+            let detail = "The audit log cannot be written, so nothing was done. Is the database's disk full? Try again in a moment.";
+            return Ok(ApiError::unavailable("audit_unavailable", detail).into_response());
+        }
         if let Some(caller) = &caller {
             request.extensions_mut().insert(caller.clone());
         }

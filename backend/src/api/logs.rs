@@ -25,6 +25,7 @@ use super::runs::wrong;
 use super::security::Access;
 use super::{Api, Tag};
 use crate::journal::{self, FollowOptions, JournalError, LogEvent, MetricsEvent, RunId, TextOptions};
+use crate::runs::Elsewhere;
 
 /// Silence after which a stream shows that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -32,8 +33,9 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long after the end of a log the run's outcome may take to be stored.
 const OUTCOME_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long who waits for a run's files waits before looking again without news.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// How long who waits for a run's files waits before looking again without news: those that another server writes begin
+/// without a word here.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// Points of a chart when the client does not say.
 const DEFAULT_POINTS: usize = 600;
@@ -309,13 +311,40 @@ enum Reader {
     Following(Box<journal::Follow>),
 }
 
+/// Follows a run's log, whichever server writes it.
+async fn follow_wherever(api: &Api, run: RunId, options: FollowOptions) -> Result<journal::Follow, JournalError> {
+    look_elsewhere(api, run).await;
+    api.journal.follow(run, options).await
+}
+
+/// Lets the files of a run be followed that another server drives.
+async fn look_elsewhere(api: &Api, run: RunId) {
+    if !matches!(api.runs.elsewhere(run).await, Ok(Elsewhere::Works)) {
+        return;
+    }
+    let runs = api.runs.clone();
+    api.journal
+        .look_elsewhere(run, move || {
+            let runs = runs.clone();
+            async move {
+                match runs.elsewhere(run).await {
+                    // Without an answer nothing is known to have changed.
+                    Ok(Elsewhere::Works) | Err(_) => journal::Writes::Still,
+                    Ok(Elsewhere::Ended) => journal::Writes::NoMore,
+                    Ok(Elsewhere::Here) => journal::Writes::Later,
+                }
+            }
+        })
+        .await;
+}
+
 /// The next event, and whether more will come.
 async fn next_event(api: &Api, run: RunId, reader: &mut Reader) -> (Bytes, bool) {
     loop {
         match reader {
             Reader::Waiting(options) => {
                 let news = News::of(api, run);
-                match api.journal.follow(run, *options).await {
+                match follow_wherever(api, run, *options).await {
                     Ok(follow) => *reader = Reader::Following(Box::new(follow)),
                     Err(JournalError::NotFound(_)) => {
                         if let Some(status) = final_status(api, run, Duration::ZERO).await {
@@ -452,6 +481,7 @@ async fn next_metrics(
     loop {
         let Some(reader) = follow else {
             let news = News::of(api, run);
+            look_elsewhere(api, run).await;
             match api.journal.follow_metrics(run, *offset, HEARTBEAT).await {
                 Ok(reader) => *follow = Some(reader),
                 Err(JournalError::NotFound(_)) => {

@@ -75,6 +75,7 @@ pub(super) async fn metrics(api: &Api, request: &Request) -> Response {
 async fn moment(api: &Api) -> Moment {
     let (database, docker) = tokio::join!(api.store.ping(WITHIN), tokio::time::timeout(WITHIN, api.runs.ping_docker()));
     let (load, options, warm) = (api.runs.load(), api.runs.options(), api.runs.warm_pool());
+    let (leads, others) = api.runs.standing();
     let snapshot = api.catalog.snapshot();
     let sync = api.sync.status();
     #[expect(clippy::cast_precision_loss, reason = "exact for the next 280,000 years")]
@@ -101,6 +102,8 @@ async fn moment(api: &Api) -> Moment {
         max_queued: options.max_queued,
         parked: warm.ready,
         parked_wanted: warm.wanted,
+        leads,
+        others,
         pipelines: snapshot.pipelines.len(),
         invalid_pipelines: sync.invalid.len(),
         database_up: database.is_ok(),

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use fastflow_shared::{Pipeline, PipelineStats, PipelineSwitch, Role, Run, RunPage, StartRun, Trigger};
+use fastflow_shared::{
+    Pipeline, PipelineStats, PipelineSwitch, Role, Run, RunPage, SourceEntry, SourceFile, SourceList, StartRun, Trigger,
+};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
@@ -141,6 +143,40 @@ impl PipelinesApi {
         Ok(Json(self.0.runs.page(&filter, RunOrder::NewestFirst, cursor.as_ref(), limit).await?))
     }
 
+    /// List the files of a pipeline
+    ///
+    /// Of the code that a start now would use; hidden files and links are left out.
+    #[oai(path = "/pipelines/:name/files", method = "get", operation_id = "listPipelineFiles")]
+    async fn files(&self, _access: Access, name: Path<String>) -> ApiResult<Json<SourceList>> {
+        let pipeline = self.known(&name)?;
+        let found = self.0.catalog.files(&pipeline).await?;
+        let files =
+            found.files.into_iter().map(|file| SourceEntry { path: file.path, bytes: size(file.bytes) }).collect();
+        let commit = self.0.catalog.commit_of(&pipeline).map(|head| head.commit);
+        Ok(Json(SourceList { commit, files, truncated: found.truncated }))
+    }
+
+    /// Get a file of a pipeline
+    ///
+    /// Its text, at most 256 KiB of it; without a text when it is none.
+    #[oai(path = "/pipelines/:name/file", method = "get", operation_id = "getPipelineFile")]
+    async fn file(
+        &self,
+        _access: Access,
+        name: Path<String>,
+        /// Path from the list of files.
+        path: Query<String>,
+    ) -> ApiResult<Json<SourceFile>> {
+        let pipeline = self.known(&name)?;
+        let Some(found) = self.0.catalog.file(&pipeline, &path).await? else {
+            let detail =
+                format!("The pipeline has no file {:?} that can be shown. Its files are listed at …/files.", path.0);
+            return Err(ApiError::not_found("file_not_found", detail));
+        };
+        let catalog::source::Content { bytes, text, truncated } = found;
+        Ok(Json(SourceFile { path: path.0, bytes: size(bytes), text, truncated }))
+    }
+
     /// Get the counters of a pipeline
     #[oai(path = "/pipelines/:name/stats", method = "get", operation_id = "getPipelineStats")]
     async fn stats(&self, _access: Access, name: Path<String>) -> ApiResult<Json<PipelineStats>> {
@@ -231,6 +267,10 @@ impl PipelinesApi {
             discovered_at: first_seen.to_utc(),
         }
     }
+}
+
+fn size(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 fn unknown(name: &str) -> ApiError {

@@ -24,6 +24,8 @@ pub struct Rule {
     pub action: Option<&'static str>,
     /// Whether the answer is held back when the audit log cannot be written.
     pub discloses: bool,
+    /// Whether it is done although the audit log cannot be written: it only ends what is going on.
+    pub even_unlogged: bool,
     /// Whether refusals of somebody who is not known are written down. Only where something limits how often there can be
     /// one: else anybody could fill the log.
     pub refusals: bool,
@@ -33,7 +35,16 @@ pub struct Rule {
 
 const fn rule(operation: &'static str, needs: Option<Role>) -> Rule {
     let max_body = if needs.is_none() { MAX_OPEN_BODY } else { MAX_BODY };
-    Rule { operation, needs, in_person: false, action: None, discloses: false, refusals: false, max_body }
+    Rule {
+        operation,
+        needs,
+        in_person: false,
+        action: None,
+        discloses: false,
+        even_unlogged: false,
+        refusals: false,
+        max_body,
+    }
 }
 
 const fn open(operation: &'static str) -> Rule {
@@ -53,7 +64,7 @@ const fn admin(operation: &'static str) -> Rule {
 }
 
 impl Rule {
-    /// Every call is written into the audit log, refused ones included.
+    /// Every call is written into the audit log, refused ones included; none is done while that cannot be written.
     const fn audited(self, action: &'static str) -> Self {
         Self { action: Some(action), ..self }
     }
@@ -61,6 +72,12 @@ impl Rule {
     /// The same for an operation that gives away what nobody can take back: no entry, no answer.
     const fn discloses(self, action: &'static str) -> Self {
         Self { discloses: true, ..self.audited(action) }
+    }
+
+    /// Every call is written down, and none is refused because that fails: who wants a run stopped, a session ended or a
+    /// token gone must not wait for a disk.
+    const fn ends(self, action: &'static str) -> Self {
+        Self { even_unlogged: true, ..self.audited(action) }
     }
 
     /// With refusals of strangers.
@@ -83,15 +100,15 @@ impl Rule {
 pub const RULES: &[Rule] = &[
     // The door.
     open("login").audited("auth.login").with_refusals(),
-    viewer("logout").audited("auth.logout"),
+    viewer("logout").ends("auth.logout"),
     viewer("getMe"),
     viewer("changePassword").in_person().audited("auth.password"),
     viewer("listSessions").in_person(),
-    viewer("endSession").in_person().audited("session.end"),
-    viewer("endOtherSessions").in_person().audited("session.end_others"),
+    viewer("endSession").in_person().ends("session.end"),
+    viewer("endOtherSessions").in_person().ends("session.end_others"),
     viewer("listTokens"),
     viewer("createToken").in_person().discloses("token.create"),
-    viewer("deleteToken").audited("token.delete"),
+    viewer("deleteToken").ends("token.delete"),
     // People.
     admin("listUsers"),
     admin("createUser").discloses("user.create"),
@@ -110,11 +127,13 @@ pub const RULES: &[Rule] = &[
     admin("deletePipeline").audited("pipeline.delete"),
     viewer("getPipelineStats"),
     viewer("getPipelineEnvironment"),
+    viewer("listPipelineFiles"),
+    viewer("getPipelineFile"),
     operator("resetPipelineStats").audited("pipeline.reset_stats"),
     // Runs.
     viewer("listRuns"),
     viewer("getRun"),
-    operator("cancelRun").audited("run.cancel"),
+    operator("cancelRun").ends("run.cancel"),
     operator("rerunRun").audited("run.rerun"),
     operator("retryRun").audited("run.retry"),
     viewer("getRunHealth"),

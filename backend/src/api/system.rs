@@ -88,7 +88,7 @@ impl SystemApi {
     /// Numbers for the head of the dashboard
     #[oai(path = "/overview", method = "get", operation_id = "getOverview")]
     async fn overview(&self, _access: Access) -> ApiResult<Json<Overview>> {
-        let load = self.0.runs.load();
+        let load = self.0.runs.load_of_all().await?;
         let options = self.0.runs.options();
         let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
         let docker = self.0.runs.ping_docker().await;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::audit::Audit;
 use crate::auth::Auth;
 use crate::catalog::Catalog;
-use crate::runs::Runs;
+use crate::cluster::{BEAT, Cluster};
+use crate::runs::{Runs, RunsError};
 use crate::schedule::Schedule;
 use crate::store::{Store, StoreError};
 use crate::sync::Sync;
@@ -23,6 +24,9 @@ const SCHEDULE_ROUND: Duration = Duration::from_secs(10);
 /// Pause between two such rounds: how late a due time may be noticed.
 const SCHEDULE_PAUSE: Duration = Duration::from_millis(50);
 
+/// What each server does for itself; everything else is done by the one that leads.
+const EVERYWHERE: [&str; 5] = ["servers", "others", "docker", "recover", "sync"];
+
 /// All chores.
 #[expect(clippy::too_many_arguments, reason = "each is a room whose chores these are")]
 pub fn all(
@@ -35,9 +39,34 @@ pub fn all(
     uv_cache_max_bytes: Option<u64>,
     audit: &Audit,
     audit_kept: Option<Duration>,
+    cluster: &Cluster,
 ) -> Vec<Chore> {
     let seconds = Duration::from_secs;
-    vec![
+    let all = vec![
+        Chore::new("servers", "Says that this server is there, looks who else is, and which one leads.", BEAT, {
+            let (cluster, runs) = (cluster.clone(), runs.clone());
+            move || {
+                let (cluster, runs) = (cluster.clone(), runs.clone());
+                async move {
+                    let beat = cluster.beat().await?;
+                    let others = beat.others;
+                    let role = if beat.leads { "this server leads" } else { "another server leads" };
+                    // What became nobody's a moment ago does not wait for the next round of `recover`.
+                    if beat.changed {
+                        let recovery = runs.recover().await?;
+                        return Ok::<_, RunsError>(format!("{role}, {others} others; {recovery}"));
+                    }
+                    Ok(format!("{role}, {others} others"))
+                }
+            }
+        }),
+        Chore::new("others", "Takes note of what other servers' runs do, and of what they ask of ours.", seconds(1), {
+            let runs = runs.clone();
+            move || {
+                let runs = runs.clone();
+                async move { runs.look_at_others().await.map(|news| format!("{news} changes")) }
+            }
+        }),
         Chore::new(
             "schedule",
             "Takes over the jobs of the code and starts what is due, at its instant.",
@@ -133,5 +162,13 @@ pub fn all(
                 }
             }
         }),
-    ]
+    ];
+    let led = |chore: Chore| {
+        if EVERYWHERE.contains(&chore.name()) {
+            return chore;
+        }
+        let cluster = cluster.clone();
+        chore.while_ours(move || cluster.leads())
+    };
+    all.into_iter().map(led).collect()
 }

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use tracing::error;
 
 use super::people::{self, UserCommand};
-use super::{measure, rotate, serve, telemetry, validate};
+use super::{doctor, health, measure, rotate, serve, telemetry, validate};
 use crate::config::{self, Config, Sources};
 use crate::domain::schema::pipeline_schema;
 
@@ -21,13 +21,36 @@ struct Cli {
     command: Option<Command>,
 }
 
+/// Exit code of a start that may work later, for whoever starts the server again and again.
+const MAY_PASS: u8 = 3;
+
 const EXIT_CODES: &str = "Without a command the server is started. Settings come from the environment and from .env; \
-                          see `fastflow config`.\n\nExit codes: 0 done, 1 failed or a problem was found, 2 wrong usage.";
+                          see `fastflow config`.\n\nExit codes:\n  0  done\n  1  failed, or a problem was found\n  \
+                          2  wrong usage: an unknown command or argument\n  3  the server cannot start now and may later: the \
+                          database does not answer,\n     another server works on the same SQLite or folder, or the address \
+                          is taken";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Start the server (the default).
+    ///
+    /// SIGTERM and SIGINT end it; working runs go on and the next start finds them. Several servers may work on one PostgreSQL
+    /// and one DATA_DIR.
     Serve,
+    /// Look at everything that a server needs, say of each thing whether it is well, and how to mend it.
+    ///
+    /// Settings, disks, database, keys, link mode, Docker, the worker image, a container as a run gets it, clocks and the git
+    /// remote. Changes nothing; a server may run beside it. Ends with 1 when something fails, with 0 when all is well or only
+    /// worth a warning.
+    Doctor {
+        /// Print one JSON document instead.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask the server of these settings whether it is alive; for health checks of containers.
+    ///
+    /// Ends with 0 when it is, with 1 when it does not answer at BIND_ADDRESS within three seconds.
+    Health,
     /// Check pipelines and print every problem as file:line:column.
     Validate {
         /// Folder of a pipeline, or of pipelines.
@@ -51,6 +74,9 @@ enum Command {
         /// Print an example of a .env instead, with every setting, its meaning and its default.
         #[arg(long)]
         example: bool,
+        /// Print the same as a page of documentation.
+        #[arg(long, conflicts_with = "example")]
+        markdown: bool,
     },
     /// Carries lines through the whole path of a log, without Docker, and says how long it took; for `scripts/instructions`.
     #[command(hide = true)]
@@ -86,8 +112,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         },
         Some(Command::RotateKey) => rotate_key(),
         Some(Command::User(command)) => user(&command),
-        Some(Command::Config { example: true }) => print(&config::example()),
-        Some(Command::Config { example: false }) => match load() {
+        Some(Command::Doctor { json }) => diagnose(json),
+        Some(Command::Health) => match load().map(|config| health::ask(config.server.bind_address)) {
+            Ok(Ok(())) => print("ok\n"),
+            Ok(Err(error)) => fail(&error.to_string()),
+            Err(code) => code,
+        },
+        Some(Command::Config { example: true, .. }) => print(&config::example()),
+        Some(Command::Config { markdown: true, .. }) => print(&config::markdown()),
+        Some(Command::Config { .. }) => match load() {
             Ok(config) => print(&config::table(&config.effective)),
             Err(code) => code,
         },
@@ -109,7 +142,7 @@ fn start() -> ExitCode {
         Err(error) => {
             // Through the log as well as any other message, so that a collector of JSON lines gets it.
             error!("Fast-Flow cannot go on: {}", chain(&error));
-            ExitCode::FAILURE
+            if error.may_pass() { ExitCode::from(MAY_PASS) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -145,6 +178,22 @@ fn user(command: &UserCommand) -> ExitCode {
         Ok(text) => print(&text),
         Err(error) => fail(&chain(&error)),
     }
+}
+
+fn diagnose(json: bool) -> ExitCode {
+    let sources = match Sources::of_process() {
+        Ok(sources) => sources,
+        Err(error) => return fail(&format!(".env cannot be read: {error}")),
+    };
+    let diagnosis = match Config::load(&sources) {
+        Err(mistakes) => doctor::unreadable(&mistakes),
+        Ok(config) => match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime.block_on(doctor::examine(&config)),
+            Err(error) => return fail(&format!("nothing can be done on this machine: {error}")),
+        },
+    };
+    let printed = print(&if json { in_lines(&diagnosis) } else { diagnosis.to_string() });
+    if diagnosis.healthy { printed } else { ExitCode::FAILURE }
 }
 
 fn check(dir: &std::path::Path, json: bool) -> ExitCode {
@@ -211,6 +260,30 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_argument_says_what_it_is_for() {
+        fn look(command: &clap::Command, path: &str, mute: &mut Vec<String>) {
+            let path = format!("{path} {}", command.get_name());
+            if command.get_about().is_none() {
+                mute.push(path.clone());
+            }
+            for argument in command.get_arguments().filter(|argument| argument.get_help().is_none()) {
+                mute.push(format!("{path} {}", argument.get_id()));
+            }
+            command.get_subcommands().filter(|command| !command.is_hide_set()).for_each(|sub| look(sub, &path, mute));
+        }
+        let mut command = Cli::command();
+        command.build();
+        let mut mute = Vec::new();
+        look(&command, "", &mut mute);
+        mute.retain(|path| !path.contains(" help"));
+        assert!(mute.is_empty(), "{mute:#?}");
+        let help = Cli::command().render_long_help().to_string();
+        for code in ["0  done", "1  failed", "2  wrong usage", "3  the server cannot start now"] {
+            assert!(help.contains(code), "{help}");
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 mod chores;
 pub mod cli;
+mod doctor;
+mod health;
 mod measure;
 mod people;
 mod serve;

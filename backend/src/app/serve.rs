@@ -14,6 +14,7 @@ use crate::api::{Api, Door, MetricsAccess};
 use crate::audit::{self, Audit};
 use crate::auth::{Auth, AuthError, FirstUser};
 use crate::catalog::{self, Catalog};
+use crate::cluster::{self, Cluster, ClusterError, Mode};
 use crate::config::{Config, InstanceError};
 use crate::crypto::{Keyring, KeyringError};
 use crate::domain::clock::{SharedClock, SystemClock};
@@ -38,7 +39,7 @@ const PREPARATION_USER: &str = "10002:10002";
 const DEFAULT_WORKER_USER: &str = "10001:10001";
 
 /// Variables of the server's own environment that uv understands and that preparation is given.
-const UV_VARIABLES: [&str; 13] = [
+const UV_VARIABLES: [&str; 14] = [
     "UV_DEFAULT_INDEX",
     "UV_INDEX",
     "UV_INDEX_URL",
@@ -46,6 +47,7 @@ const UV_VARIABLES: [&str; 13] = [
     "UV_FIND_LINKS",
     "UV_INDEX_STRATEGY",
     "UV_PYTHON_INSTALL_MIRROR",
+    "UV_PYTHON_DOWNLOADS_JSON_URL",
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "NO_PROXY",
@@ -62,6 +64,9 @@ const PULL_DEADLINE: Duration = Duration::from_secs(15 * 60);
 
 /// Longest time that a test of the connection may take.
 const TEST_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Pause before a database that does not answer is asked again.
+const DATABASE_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long open connections may take to end at a shutdown.
 const CONNECTIONS_END: Duration = Duration::from_secs(2);
@@ -81,6 +86,9 @@ pub enum ServeError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The other servers.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// The door.
     #[error(transparent)]
     Auth(#[from] AuthError),
@@ -129,6 +137,41 @@ pub enum ServeError {
     Served(std::io::Error),
 }
 
+impl ServeError {
+    /// Whether a later start may work without anybody changing a setting.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Store(error) | Self::Cluster(ClusterError::Store(error)) => error.is_unavailable(),
+            Self::Cluster(ClusterError::Taken(_)) | Self::Bind { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// Opens the database, which may be starting itself: it is asked again for as long as the operator wants.
+async fn open_store(options: &crate::store::Options, patience: Duration) -> Result<Store, StoreError> {
+    let until = tokio::time::Instant::now() + patience;
+    let mut told = false;
+    loop {
+        match Store::open(options).await {
+            Err(error) if error.is_unavailable() && tokio::time::Instant::now() + DATABASE_PAUSE < until => {
+                if !std::mem::replace(&mut told, true) {
+                    let seconds = patience.as_secs();
+                    warn!(
+                        %error,
+                        "the database does not answer yet ({error}); it is asked again for {seconds} s (DATABASE_WAIT_SECONDS)"
+                    );
+                }
+                tokio::select! {
+                    () = stop_signal() => return Err(error),
+                    () = tokio::time::sleep(DATABASE_PAUSE) => {}
+                }
+            }
+            other => return other,
+        }
+    }
+}
+
 /// Runs the server until it is told to stop.
 ///
 /// # Errors
@@ -140,7 +183,24 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let clock: SharedClock = Arc::new(SystemClock);
     let keyring = Arc::new(Keyring::load(&config.crypto_options())?);
     let instance = config.instance()?;
-    let store = Store::open(&config.store_options()).await?;
+    // Before the database is touched: a second server on the same SQLite must not get as far as its tables.
+    let store_options = config.store_options();
+    let mode = if store_options.is_sqlite() { Mode::Alone } else { Mode::Shared };
+    let folders = std::iter::once(config.data.data_dir.clone()).chain(store_options.sqlite_folder());
+    let folders: std::collections::BTreeSet<_> = folders.collect();
+    let _folders = cluster::take_folders(folders.iter().map(std::path::PathBuf::as_path), mode)?;
+    let store = open_store(&store_options, config.data.database_wait).await?;
+    let cluster = Cluster::join(
+        cluster::Options {
+            folder: config.data.data_dir.join("servers"),
+            instance: instance.clone(),
+            host: host_name(),
+            alone: mode == Mode::Alone,
+        },
+        store.clone(),
+        clock.clone(),
+    )
+    .await?;
     let auth = Auth::new(config.auth_options(), store.clone(), clock.clone())?;
     let audit = Audit::new(store.clone(), clock.clone());
     let vault = Vault::new(store.clone(), keyring.clone(), clock.clone());
@@ -150,7 +210,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     }
     let journal =
         Journal::open(journal::Options { dir: config.data.logs_dir.clone(), max_bytes: config.runs.log_max_bytes })?;
-    let engine = engine(&config, &instance)?;
+    let engine = engine(&config, &instance, cluster.id())?;
+    let engine_seen = engine.clone();
     let environments = Environments::open(environment_options(&config), engine.clone(), store.clone(), clock.clone())?;
     create_folder(&config.data.pipelines_dir)?;
     let catalog = Catalog::new(
@@ -163,6 +224,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     );
     let rooms = runs::Rooms {
         store: store.clone(),
+        cluster: cluster.clone(),
         journal: journal.clone(),
         engine: engine.clone(),
         catalog: catalog.clone(),
@@ -184,6 +246,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         folder: config.data.data_dir.join("git"),
         deadline: PULL_DEADLINE,
         test_deadline: TEST_DEADLINE,
+        ca_file: config.git.ca_file.clone(),
     });
     let sync = Sync::open(
         sync::Options {
@@ -195,6 +258,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         },
         sync::Rooms {
             catalog: catalog.clone(),
+            cluster: cluster.clone(),
             environments,
             engine,
             runs: runs.clone(),
@@ -202,7 +266,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
             clock: clock.clone(),
             keyring,
             git,
-            github: Github::new(Outbound::new()?, clock.clone()),
+            github: Github::new(Outbound::new(config.git.ca_file.as_deref())?, clock.clone()),
         },
     )
     .await?;
@@ -211,6 +275,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     if let FirstUser::Created { username, .. } = &first_user {
         audit.record(audit::Event::done("server", "server", "user.create", username)).await?;
     }
+    look_at_docker(engine_seen.as_ref()).await;
     // The door is opened only when what ran before has its slots again; Docker being away delays that, not the server.
     match runs.recover().await {
         Ok(recovery) => info!("{recovery}"),
@@ -232,6 +297,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
             config.worker.uv_cache_max_bytes,
             &audit,
             config.access.audit_kept,
+            &cluster,
         ),
     );
     let api = Api {
@@ -276,6 +342,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         runs.shutdown().await;
     };
     let served = door.serve(&api, stop, CONNECTIONS_END).await;
+    cluster.leave().await;
     store.close().await;
     served.map_err(ServeError::Served)
 }
@@ -293,8 +360,8 @@ pub async fn rotate(config: &Config) -> Result<Rotation, ServeError> {
 }
 
 /// Docker; or, for measurements and tests of all the rest, containers in memory: `FASTFLOW_TEST_ENGINE=fake`.
-fn engine(config: &Config, instance: &str) -> Result<Arc<dyn Engine>, ServeError> {
-    let options = engine_options(config, instance);
+fn engine(config: &Config, instance: &str, server: &str) -> Result<Arc<dyn Engine>, ServeError> {
+    let options = engine_options(config, instance, server);
     if !is_fake() {
         return Ok(Arc::new(DockerEngine::new(options)?));
     }
@@ -306,8 +373,9 @@ fn is_fake() -> bool {
     std::env::var_os("FASTFLOW_TEST_ENGINE").is_some_and(|engine| engine == "fake")
 }
 
-fn engine_options(config: &Config, instance: &str) -> engine::Options {
+pub(super) fn engine_options(config: &Config, instance: &str, server: &str) -> engine::Options {
     engine::Options {
+        server: server.to_owned(),
         docker_host: config.worker.docker_host.clone(),
         host_paths: config
             .worker
@@ -341,13 +409,27 @@ fn environment_options(config: &Config) -> environments::Options {
     }
 }
 
-fn run_options(config: &Config, instance: &str) -> Result<runs::Options, ServeError> {
-    // A server that is not root could not delete what another user wrote into a run's folder.
-    let worker_user = if config.worker.user == DEFAULT_WORKER_USER && !geteuid().is_root() {
+/// The user of runs. A server that is not root could not delete what another user wrote into a run's folder.
+pub(super) fn worker_user(config: &Config) -> String {
+    if config.worker.user == DEFAULT_WORKER_USER && !geteuid().is_root() {
         format!("{}:{}", geteuid().as_raw(), getegid().as_raw())
     } else {
         config.worker.user.clone()
-    };
+    }
+}
+
+/// Says at the start what makes Docker one that runs cannot work with; Docker being away is told by the chores.
+async fn look_at_docker(engine: &dyn Engine) {
+    let look = tokio::time::timeout(Duration::from_secs(5), engine.info()).await;
+    if let Ok(Ok(info)) = look
+        && let Some((trouble, mend)) = super::doctor::engine_trouble(&info)
+    {
+        error!("{trouble}. Mend it: {mend}");
+    }
+}
+
+fn run_options(config: &Config, instance: &str) -> Result<runs::Options, ServeError> {
+    let worker_user = worker_user(config);
     let steps = match std::env::var("FASTFLOW_TEST_HOLD_AT") {
         Ok(text) => Steps::parse(&text).map_err(ServeError::HoldAt)?,
         Err(_) => Steps::default(),
@@ -379,6 +461,11 @@ fn run_options(config: &Config, instance: &str) -> Result<runs::Options, ServeEr
         warm_containers: config.runs.warm_containers,
         steps,
     })
+}
+
+/// What this machine, or container, calls itself.
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 fn create_folder(path: &std::path::Path) -> Result<(), ServeError> {

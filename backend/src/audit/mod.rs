@@ -97,6 +97,16 @@ impl Audit {
         store.insert_audit(&row(event, clock.now())).await
     }
 
+    /// Whether an entry can be added now: adds one and takes it back, for nothing else tells of a full disk, a table that is
+    /// locked, or rights that are gone.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn is_writable(&self) -> Result<(), StoreError> {
+        let Inner { store, clock } = &*self.0;
+        store.try_audit(&row(Event::done("server", "server", "audit.try", ""), clock.now())).await
+    }
+
     /// One page, latest first.
     ///
     /// # Errors

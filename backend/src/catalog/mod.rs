@@ -6,6 +6,7 @@
 mod code;
 mod root;
 mod scan;
+pub mod source;
 mod spare;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -243,6 +244,26 @@ impl Catalog {
     #[must_use]
     pub fn pipeline(&self, name: &str) -> Option<Arc<Pipeline>> {
         self.snapshot().pipelines.get(name).cloned()
+    }
+
+    /// The files of a pipeline as they are in use.
+    ///
+    /// # Errors
+    /// [`CatalogError::Folder`] when the folder cannot be read.
+    pub async fn files(&self, pipeline: &Arc<Pipeline>) -> Result<source::Listing, CatalogError> {
+        let (held, path) = (pipeline.clone(), pipeline.folder.clone());
+        blocking(move || source::list(&held.folder)).await.map_err(|source| CatalogError::Folder { path, source })
+    }
+
+    /// One of them; `None` when there is none that may be shown at that path.
+    ///
+    /// # Errors
+    /// [`CatalogError::Folder`] when it cannot be read.
+    pub async fn file(&self, pipeline: &Arc<Pipeline>, path: &str) -> Result<Option<source::Content>, CatalogError> {
+        let (held, asked, path) = (pipeline.clone(), path.to_owned(), pipeline.folder.join(path));
+        blocking(move || source::read(&held.folder, &asked))
+            .await
+            .map_err(|source| CatalogError::Folder { path, source })
     }
 
     /// Reads one pipeline's folder again, so that a start uses what lies there now. `None` when it is no pipeline.

@@ -28,7 +28,7 @@ use crate::domain::zone::Zone;
 use crate::{auth, crypto, store, sync};
 pub use instance::InstanceError;
 pub use kind::Kind;
-pub use report::{Effective, Mistake, Mistakes, Origin, example, table};
+pub use report::{Effective, Mistake, Mistakes, Origin, example, markdown, table};
 use settings::Setting;
 pub use sources::Sources;
 use values::Values;
@@ -84,6 +84,8 @@ pub struct Data {
     pub data_dir: PathBuf,
     /// `DATABASE_URL`; may hold a password.
     pub database_url: Option<String>,
+    /// `DATABASE_WAIT_SECONDS`.
+    pub database_wait: Duration,
     /// `PIPELINES_DIR`.
     pub pipelines_dir: PathBuf,
     /// `LOGS_DIR`.
@@ -111,6 +113,8 @@ pub struct Git {
     pub ssh_key: Option<PathBuf>,
     /// `GIT_SSH_KNOWN_HOSTS`.
     pub ssh_known_hosts: Option<PathBuf>,
+    /// `GIT_CA_FILE`.
+    pub ca_file: Option<PathBuf>,
     /// `GITHUB_APP_ID`.
     pub github_app_id: Option<String>,
     /// `GITHUB_INSTALLATION_ID`.
@@ -257,6 +261,7 @@ impl Config {
             data: Data {
                 data_dir: v.path("DATA_DIR"),
                 database_url: v.opt_text("DATABASE_URL"),
+                database_wait: v.seconds("DATABASE_WAIT_SECONDS").unwrap_or_default(),
                 pipelines_dir: v.path("PIPELINES_DIR"),
                 logs_dir: v.path("LOGS_DIR"),
                 uv_cache_dir: v.path("UV_CACHE_DIR"),
@@ -270,6 +275,7 @@ impl Config {
                 token: v.opt_text("GIT_TOKEN").map(Zeroizing::new),
                 ssh_key: v.opt_path("GIT_SSH_KEY_PATH"),
                 ssh_known_hosts: v.opt_path("GIT_SSH_KNOWN_HOSTS"),
+                ca_file: v.opt_path("GIT_CA_FILE"),
                 github_app_id: v.opt_text("GITHUB_APP_ID"),
                 github_installation_id: v.opt_text("GITHUB_INSTALLATION_ID"),
                 github_private_key: v.opt_path("GITHUB_PRIVATE_KEY_PATH"),

@@ -115,6 +115,29 @@ fn without_password(url: &str) -> String {
     format!("{scheme}://{rest}{query}")
 }
 
+/// A page of documentation with every setting.
+#[must_use]
+pub fn markdown() -> String {
+    let mut text = "# Configure\n\n<!-- Made by `fastflow config --markdown`; a test compares it with the table in \
+        config/settings.rs. -->\n\nNothing has to be set. A variable of the environment wins over a line of `.env` (in the \
+        folder that the server is started in), which wins over the default. `fastflow config` shows what holds and where it \
+        comes from; a mistake stops the start, and all mistakes are told at once.\n"
+        .to_owned();
+    for group in GROUPS {
+        text.push_str(&format!(
+            "\n## {}\n\n| setting | default | meaning | allowed |\n|---|---|---|---|\n",
+            group.title
+        ));
+        for setting in group.settings {
+            let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
+            let default = if setting.default.is_empty() { String::new() } else { format!("`{}`", setting.default) };
+            let (what, allowed) = (cell(setting.what), cell(&setting.kind.allowed()));
+            text.push_str(&format!("| `{}` | {default} | {what} | {allowed} |\n", setting.name));
+        }
+    }
+    text
+}
+
 /// The file `.env.example`.
 #[must_use]
 pub fn example() -> String {

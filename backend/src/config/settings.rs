@@ -94,8 +94,8 @@ pub const GROUPS: &[Group] = &[
                 "FASTFLOW_INSTANCE",
                 "",
                 Kind::Name,
-                "Name of this server on its containers. Made once and kept in DATA_DIR/instance-id; two servers on one Docker \
-                 must not have the same.",
+                "Name of this installation on its containers. Made once and kept in DATA_DIR/instance-id; two installations on \
+                 one Docker must not have the same, several servers of one have.",
             ),
         ],
     },
@@ -108,6 +108,12 @@ pub const GROUPS: &[Group] = &[
                 "",
                 Kind::Database,
                 "The database; the SQLite file DATA_DIR/fastflow.db when it is not set.",
+            ),
+            setting(
+                "DATABASE_WAIT_SECONDS",
+                "60",
+                Kind::Whole { min: 0, max: 3600 },
+                "How long a start waits for a database that does not answer, before it ends with exit code 3.",
             ),
             setting("PIPELINES_DIR", "./pipelines", Kind::Folder, "The pipelines, one folder each."),
             setting(
@@ -150,6 +156,13 @@ pub const GROUPS: &[Group] = &[
                 "",
                 Kind::File,
                 "File with the ssh server's host keys, as ssh-keyscan prints them; no other server is trusted.",
+            ),
+            setting(
+                "GIT_CA_FILE",
+                "",
+                Kind::File,
+                "File (PEM) of the authority that signed your git server's certificate, and that of GITHUB_API_URL; trusted \
+                 beside the system's.",
             ),
             setting("GITHUB_APP_ID", "", Kind::Text, "Number of a GitHub App that may read the repository."),
             setting("GITHUB_INSTALLATION_ID", "", Kind::Text, "Number of its installation."),

@@ -181,6 +181,13 @@ fn the_instances_name_is_made_once() {
 }
 
 #[test]
+fn the_page_of_settings_is_the_table() {
+    // Read now: it is written anew by the very program that this test is built with.
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configure.md")).expect("the page");
+    assert_eq!(page, markdown(), "write it anew: cargo run -p fastflow -- config --markdown > docs/configure.md");
+}
+
+#[test]
 fn the_example_file_is_the_table() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../.env.example");
     let written = std::fs::read_to_string(path).unwrap_or_default();

@@ -8,6 +8,9 @@ use std::time::Duration;
 pub struct Options {
     /// Name of this Fast-Flow instance; the label and the network carry it, so two instances can share one Docker.
     pub instance: String,
+    /// The server process that makes the containers; a label tells it, so that several servers of one instance leave each
+    /// other's alone.
+    pub server: String,
     /// Where Docker listens, in `DOCKER_HOST`'s notation; `None` is `unix:///var/run/docker.sock`. Only `unix://`.
     pub docker_host: Option<String>,
     /// Where folders of this process lie on Docker's host. Empty: find out (see `docker/host_paths.rs`).
@@ -28,6 +31,7 @@ impl Options {
     pub fn new(instance: impl Into<String>) -> Self {
         Self {
             instance: instance.into(),
+            server: String::new(),
             docker_host: None,
             host_paths: Vec::new(),
             added_capabilities: Vec::new(),

@@ -14,6 +14,8 @@ pub mod label {
     pub const RUN_ID: &str = "fastflow-run-id";
     /// Which pipeline that run belongs to.
     pub const PIPELINE: &str = "fastflow-pipeline";
+    /// Which server process of that instance made it.
+    pub const SERVER: &str = "fastflow-server";
     /// What the container is for, see [`super::Kind`].
     pub const KIND: &str = "fastflow-kind";
 }
@@ -108,9 +110,10 @@ impl ContainerSpec {
     }
 
     /// The labels by which an instance finds its containers again.
-    pub(super) fn labels(&self, instance: &str) -> BTreeMap<String, String> {
+    pub(super) fn labels(&self, instance: &str, server: &str) -> BTreeMap<String, String> {
         let mut labels = BTreeMap::from([
             (label::INSTANCE.to_owned(), instance.to_owned()),
+            (label::SERVER.to_owned(), server.to_owned()),
             (label::KIND.to_owned(), self.kind.as_str().to_owned()),
         ]);
         labels.extend(self.run_id.clone().map(|id| (label::RUN_ID.to_owned(), id)));

@@ -123,6 +123,8 @@ pub struct ContainerSummary {
     pub run_id: Option<String>,
     /// The pipeline it is for.
     pub pipeline: Option<String>,
+    /// The server process that made it; `None` when a Fast-Flow did that knew of one server alone.
+    pub server: Option<String>,
     /// What it is for; `None` when a newer Fast-Flow made it.
     pub kind: Option<Kind>,
     /// Its state.

@@ -319,6 +319,8 @@ impl Worker<'_> {
             ),
             ("UV_PYTHON_INSTALL_BIN", "0".to_owned()),
             ("UV_PYTHON_INSTALL_DIR", format!("{MOUNT}/pythons")),
+            // Else uv takes one that was fetched for somebody else before that of the image.
+            ("UV_PYTHON_PREFERENCE", if inputs.python.is_some() { "system" } else { "only-system" }.to_owned()),
             // Only where nothing else happens.
             ("UV_PYTHON_DOWNLOADS", if writes == Writes::Pythons { "manual" } else { "never" }.to_owned()),
         ]

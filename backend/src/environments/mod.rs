@@ -23,19 +23,23 @@ use fastflow_shared::EnvironmentState;
 use thiserror::Error;
 use tokio::sync::watch;
 
+use crate::cluster::Mode;
 use crate::domain::clock::{Millis, SharedClock};
 use crate::engine::{Engine, EngineError, Image, Network};
 use crate::store::{EnvironmentRow, Store, StoreError};
 
 pub use inputs::{Inputs, NamedBy, Pin, pins};
 pub use prune::{Pruned, Spare, Storage};
-pub use seal::Sealed;
+pub use seal::{Sealed, link_mode as link_mode_of};
 
 /// Where the common folder is mounted in every container.
 pub const MOUNT: &str = "/fastflow/uv";
 
 /// Where the bundle of trusted certificate authorities is mounted.
 pub const CA_MOUNT: &str = "/fastflow/ca.pem";
+
+/// How long a build waits for another server that tidies.
+const BUSY: Duration = Duration::from_secs(10 * 60);
 
 /// How often the use of one environment is written down at most.
 const NOTED_EVERY_SECONDS: f64 = 60.0;
@@ -100,7 +104,7 @@ pub enum EnvironmentError {
     /// The wanted Python is neither in the image nor to be had.
     #[error(
         "Python {version} is not in the worker image and could not be fetched: {reason}; ask for another `python_version`, \
-         use a worker image that has it, or let the server reach the place uv fetches it from (UV_PYTHON_INSTALL_MIRROR)"
+         use a worker image that has it, or let the server reach the place uv fetches it from (UV_PYTHON_INSTALL_MIRROR, UV_PYTHON_DOWNLOADS_JSON_URL)"
     )]
     Python {
         /// What was asked for.
@@ -402,6 +406,7 @@ impl Environments {
         let Inner { options, engine, clock, in_use, .. } = &*self.inner;
         let begin = clock.now();
         let _nobody_tidies = self.inner.tidying.read().await;
+        let _nobody_here_or_elsewhere = seal::lock(&options.root, seal::TIDY, Mode::Shared, BUSY).await?;
         let worker = build::Worker { options, engine, image, in_use };
         worker.fetch_python(inputs).await?;
 
@@ -423,6 +428,7 @@ impl Environments {
             installing.entry(key.clone()).or_default().clone()
         };
         let _guard = one_at_a_time.lock().await;
+        let _of_all_servers = seal::lock(&options.root, &format!("{key}.build"), Mode::Alone, options.deadline).await?;
         let (root, wanted) = (options.root.clone(), key.clone());
         if let Some(sealed) = blocking("looking for an environment", move || seal::find(&root, &wanted)).await? {
             return Ok(sealed);

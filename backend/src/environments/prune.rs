@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{EnvironmentError, Environments, Inner, blocking, seal};
+use crate::cluster::{FileLock, Mode};
 use crate::domain::clock::Millis;
 
 /// What was used within so many seconds stays: a run may be about to start with it.
@@ -179,6 +180,7 @@ impl Environments {
         let Inner { options, store, tidying, .. } = &*self.inner;
         let away = options.root.join("discarded").join(uuid::Uuid::now_v7().to_string());
         let Ok(_alone) = tidying.try_write() else { return Ok(None) };
+        let Some(_everywhere) = self.alone_everywhere()? else { return Ok(None) };
         let from = match what {
             Candidate::Spare(path) => return Ok(Some(path.clone())),
             Candidate::Package(path) => path.clone(),
@@ -198,9 +200,16 @@ impl Environments {
         }
     }
 
+    /// The right to delete, when no other server builds.
+    fn alone_everywhere(&self) -> Result<Option<FileLock>, EnvironmentError> {
+        let path = self.inner.options.root.join("locks").join(seal::TIDY);
+        FileLock::try_take(&path, Mode::Alone).map_err(io_error)
+    }
+
     /// What builds left behind that were cut off; only when none is under way.
     async fn put_unfinished_away(&self) -> Result<(), EnvironmentError> {
         let Ok(_alone) = self.inner.tidying.try_write() else { return Ok(()) };
+        let Some(_everywhere) = self.alone_everywhere()? else { return Ok(()) };
         let root = self.inner.options.root.clone();
         blocking("looking for unfinished environments", move || {
             for entry in fs::read_dir(root.join("environments")).map_err(io_error)? {

@@ -7,12 +7,14 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::inputs::Wheel;
 use super::{EnvironmentError, Inputs, Options};
+use crate::cluster::{FileLock, Mode};
 
 /// Most wheels that one build may bring.
 const MAX_WHEELS: usize = 2_000;
@@ -87,8 +89,22 @@ pub fn lay_out(options: &Options) -> Result<(), EnvironmentError> {
     // A container that was started ahead sees all environments and may only enter the one whose key it is told.
     let all = options.root.join("environments");
     fs::set_permissions(&all, fs::Permissions::from_mode(0o711)).map_err(failed("closing the environments folder"))?;
-    // What a build that was cut off left behind.
-    clear(&options.root.join("work")).map_err(failed("clearing its work folder"))
+    // What a build that was cut off left behind, unless another server builds just now.
+    let path = options.root.join("locks").join(TIDY);
+    match FileLock::try_take(&path, Mode::Alone).map_err(failed("locking its work folder"))? {
+        Some(_nobody_builds) => clear(&options.root.join("work")).map_err(failed("clearing its work folder")),
+        None => Ok(()),
+    }
+}
+
+/// The lock that builds share and whoever deletes has alone, among all servers.
+pub const TIDY: &str = "tidy.lock";
+
+/// Takes a lock among all servers that use these environments.
+pub async fn lock(root: &Path, name: &str, mode: Mode, patience: Duration) -> Result<FileLock, EnvironmentError> {
+    let what = "waiting for another server that works on it";
+    let lock = FileLock::take(&root.join("locks").join(name), mode, patience).await.map_err(failed(what))?;
+    lock.ok_or_else(|| failed(what)(io::ErrorKind::TimedOut.into()))
 }
 
 /// User id that the environments belong to.

@@ -262,7 +262,11 @@ fn fault(job: &Job, notes: &Notes, error: &git2::Error) -> Fault {
     if error.code() == ErrorCode::Certificate || error.class() == ErrorClass::Ssl {
         return Fault::new(
             FaultKind::Untrusted,
-            format!("the certificate of {} is not trusted ({words}): set SSL_CERT_FILE to your authority's", job.host),
+            format!(
+                "the certificate of {} is not trusted ({words}): it must be made for this name, be valid today, and come \
+                 from an authority that this system knows or that GIT_CA_FILE names",
+                job.host
+            ),
         );
     }
     if error.class() == ErrorClass::Odb {

@@ -13,6 +13,9 @@ use super::{Auth, Fault, FaultKind, GitError, Job, Pulled, Tested, checkout};
 /// Longest line of the helper's.
 const MAX_LINE: u64 = 1 << 20;
 
+/// Name of the file of all trusted authorities in a helper's home.
+const AUTHORITIES: &str = "authorities.pem";
+
 /// Begin of the names of the helpers' homes.
 const HOME: &str = "home-";
 
@@ -44,6 +47,8 @@ pub struct Options {
     pub deadline: Duration,
     /// Longest time that a test of the connection may take.
     pub test_deadline: Duration,
+    /// File (PEM) of authorities that are trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// The handle to git's remotes. Cheap to clone.
@@ -93,7 +98,7 @@ impl Git {
     }
 
     async fn within(&self, limit: Duration, job: &Job, log: &mut (dyn FnMut(String) + Send)) -> Result<Said, GitError> {
-        let home = Home::make(&self.options.folder, &job.auth).await?;
+        let home = Home::make(&self.options, &job.auth).await?;
         // Dropping the work kills the helper.
         let said = tokio::time::timeout(limit, self.run(job, &home.0, log)).await.unwrap_or_else(|_| {
             let message = format!("{} did not answer within {} s", job.url, limit.as_secs());
@@ -106,6 +111,10 @@ impl Git {
     }
 
     async fn run(&self, job: &Job, home: &Path, log: &mut (dyn FnMut(String) + Send)) -> Result<Said, GitError> {
+        #[cfg(test)]
+        if self.options.program.is_none() {
+            return tests::in_this_process(job, log).await;
+        }
         let program = match &self.options.program {
             Some(program) => program.clone(),
             // Stays right when the file was replaced by a newer one meanwhile.
@@ -118,6 +127,9 @@ impl Git {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
+        }
+        if self.options.ca_file.is_some() {
+            command.env("SSL_CERT_FILE", home.join(AUTHORITIES));
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         let mut child = command.spawn().map_err(|error| not_started(&error))?;
@@ -173,14 +185,17 @@ fn clean(fault: Fault, auth: &Auth) -> Fault {
 struct Home(PathBuf);
 
 impl Home {
-    async fn make(folder: &Path, auth: &Auth) -> Result<Self, GitError> {
-        let home = Self(folder.join(format!("{HOME}{}", uuid::Uuid::now_v7())));
+    async fn make(options: &Options, auth: &Auth) -> Result<Self, GitError> {
+        let home = Self(options.folder.join(format!("{HOME}{}", uuid::Uuid::now_v7())));
         let known_hosts = match auth {
             Auth::SshKey { known_hosts, .. } => Some(known_hosts.as_str()),
             _ => None,
         };
         let make = async {
             tokio::fs::create_dir_all(home.0.join(".ssh")).await?;
+            if let Some(own) = &options.ca_file {
+                tokio::fs::write(home.0.join(AUTHORITIES), authorities(own).await?).await?;
+            }
             match known_hosts {
                 Some(lines) => {
                     tokio::fs::write(home.0.join(".ssh/known_hosts"), format!("{}\n", lines.trim_end())).await
@@ -199,9 +214,39 @@ impl Drop for Home {
     }
 }
 
+/// The system's authorities and those of `own`: OpenSSL reads one file.
+async fn authorities(own: &Path) -> std::io::Result<Vec<u8>> {
+    let named = |path: &Path, error: std::io::Error| {
+        std::io::Error::new(error.kind(), format!("{} cannot be read: {error}", path.display()))
+    };
+    let mut all = tokio::fs::read(own).await.map_err(|error| named(own, error))?;
+    if let Some(system) = openssl_probe::probe().cert_file {
+        all.push(b'\n');
+        all.extend(tokio::fs::read(&system).await.map_err(|error| named(&system, error))?);
+    }
+    Ok(all)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A test's program is no `fastflow`, so the same work is done in it, by the same job and the same lines.
+    pub(super) async fn in_this_process(job: &Job, log: &mut (dyn FnMut(String) + Send)) -> Result<Said, GitError> {
+        let text = serde_json::to_vec(job).expect("JSON");
+        let work = tokio::task::spawn_blocking(move || {
+            let mut output = Vec::new();
+            super::super::serve(&text[..], &mut output).map(|()| output)
+        });
+        let output = work.await.expect("no panic").map_err(|error| not_started(&error))?;
+        for line in String::from_utf8_lossy(&output).lines() {
+            match serde_json::from_str(line).expect("a line of the helper's") {
+                Said::Log(line) => log(line),
+                end => return Ok(end),
+            }
+        }
+        Err(broken("the helper ended without a result"))
+    }
 
     #[test]
     fn a_credential_is_hidden_whoever_repeats_it() {

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::{
     FileKind, JournalError, LogState, LogWriter, RunId, StoredLog, block,
+    elsewhere::Shadows,
     encode::{Encoder, PerSource},
     feed::Feeds,
     index::Indexes,
@@ -48,6 +49,8 @@ pub(super) struct Inner {
     pub(super) indexes: Indexes,
     /// Logs being watched.
     pub(super) feeds: Feeds,
+    /// Files that another process writes.
+    pub(super) shadows: Shadows,
 }
 
 /// What a run's files take.
@@ -73,8 +76,13 @@ impl Journal {
         let probe = options.dir.join(format!(".write-check-{}", std::process::id()));
         std::fs::write(&probe, b"fastflow").map_err(JournalError::io("write to the directory for logs"))?;
         std::fs::remove_file(&probe).map_err(JournalError::io("remove a file from the directory for logs"))?;
-        let inner =
-            Inner { options, registry: Registry::default(), indexes: Indexes::default(), feeds: Feeds::default() };
+        let inner = Inner {
+            options,
+            registry: Registry::default(),
+            indexes: Indexes::default(),
+            feeds: Feeds::default(),
+            shadows: Shadows::default(),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -230,6 +238,11 @@ impl Journal {
     /// See [`Self::watch`].
     async fn watch_file(&self, run: RunId, kind: FileKind) -> Result<watch::Receiver<LogState>, JournalError> {
         if let Some(state) = self.inner.registry.watch(run, kind) {
+            return Ok(state);
+        }
+        if let Some(state) = self.inner.shadows.watch(run, kind) {
+            // There is nothing to follow before the file is there.
+            self.open_file(run, kind).await?;
             return Ok(state);
         }
         let (_, state) = self.open_file(run, kind).await?;

@@ -22,9 +22,11 @@
 //! | `sink`, `writer`, `resume`, `registry` | appending, losses, going on after a crash, who writes what |
 //! | `block`, `read`, `index`, `text`, `search` | reading by offset, line, time; downloads; finding |
 //! | `pace`, `feed`, `follow` | live viewers: how much each is sent (pure), shared reading, the pull |
+//! | `elsewhere` | following what another process writes |
 //! | `metrics`, `samples` | the JSONL beside the log; down-sampling (pure) |
 
 mod block;
+mod elsewhere;
 mod encode;
 mod error;
 mod feed;
@@ -48,6 +50,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use elsewhere::Writes;
 pub use encode::PerSource;
 pub use error::JournalError;
 pub use files::{Journal, Options, RunFiles};

@@ -25,6 +25,10 @@ pub struct Moment {
     pub parked: usize,
     /// How many shall.
     pub parked_wanted: usize,
+    /// Whether this server leads.
+    pub leads: bool,
+    /// Other servers that live.
+    pub others: usize,
     /// Pipelines that there are.
     pub pipelines: usize,
     /// Those of them that cannot be started.
@@ -104,6 +108,8 @@ impl Moment {
             &["state"],
             &parked,
         )?;
+        gauge("fastflow_leader", "Whether this server does what one server does.", &[], &one(flag(self.leads)))?;
+        gauge("fastflow_servers", "Servers that live, this one included.", &[], &one(number(self.others + 1)))?;
         let valid = self.pipelines.saturating_sub(self.invalid_pipelines);
         let pipelines = [(vec!["valid"], number(valid)), (vec!["invalid"], number(self.invalid_pipelines))];
         gauge("fastflow_pipelines", "Pipelines, by whether they can be started.", &["state"], &pipelines)?;

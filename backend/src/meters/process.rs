@@ -20,7 +20,7 @@ pub(super) fn figures() -> Vec<Figure> {
     figures
 }
 
-/// From `VmRSS:	   17020 kB`.
+/// From `VmRSS: 17020 kB`, with blanks between.
 fn resident(status: &str) -> Option<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kilobytes: f64 = line.split_whitespace().next()?.parse().ok()?;

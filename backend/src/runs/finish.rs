@@ -342,6 +342,7 @@ impl Driver {
             job_id: None,
             due_at: None,
             created_at: now,
+            owner: Some(self.runs.inner.rooms.cluster.id().to_owned()),
             ..spec.clone()
         })
     }

@@ -312,7 +312,7 @@ impl Runs {
                 timeout_seconds: timeout,
             },
             instance: Some(options.instance.clone()),
-            owner: None,
+            owner: Some(inner.rooms.cluster.id().to_owned()),
         })
     }
 

@@ -19,6 +19,7 @@ mod follow;
 mod launch;
 mod listen;
 mod live;
+mod others;
 mod pump;
 mod recover;
 mod sampler;
@@ -44,6 +45,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::catalog::{Catalog, CatalogError};
+use crate::cluster::Cluster;
 use crate::crypto::Keyring;
 use crate::domain::clock::SharedClock;
 use crate::domain::outcome::StopReason;
@@ -56,6 +58,7 @@ use crate::vault::{Vault, VaultError};
 pub use admission::{Admission, Load};
 pub use launch::{Again, LaunchError, Start};
 pub use live::{Claim, Live, LiveRuns};
+pub use others::Elsewhere;
 pub use pump::{Tap, Veil};
 pub use recover::Recovery;
 pub use steps::{Step, Steps};
@@ -144,6 +147,8 @@ pub enum RunsError {
 pub struct Rooms {
     /// The database.
     pub store: Store,
+    /// The servers that work on it.
+    pub cluster: Cluster,
     /// Run files.
     pub journal: Journal,
     /// Docker.
@@ -184,6 +189,8 @@ struct Inner {
     spawned: std::sync::Mutex<Vec<tokio::task::AbortHandle>>,
     /// Whether Docker answered when it was last asked.
     docker_ok: AtomicBool,
+    /// What was last seen of runs that other servers drive.
+    others: others::Seen,
 }
 
 impl Runs {
@@ -212,6 +219,7 @@ impl Runs {
                 #[cfg(test)]
                 spawned: std::sync::Mutex::default(),
                 docker_ok: AtomicBool::new(true),
+                others: others::Seen::default(),
                 options,
                 rooms,
             }),

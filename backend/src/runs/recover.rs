@@ -71,6 +71,23 @@ impl std::fmt::Display for Recovery {
     }
 }
 
+/// Whose runs and containers this server looks after: its own, and as the leader those of the dead.
+struct Whose {
+    me: String,
+    leads: bool,
+    dead: HashSet<String>,
+}
+
+impl Whose {
+    /// Nobody's are those of a release that knew of one server alone.
+    fn is_ours(&self, server: Option<&str>) -> bool {
+        match server.filter(|server| !server.is_empty()) {
+            None => self.leads,
+            Some(server) => server == self.me || self.dead.contains(server),
+        }
+    }
+}
+
 impl Runs {
     /// Matches containers and rows. What nobody drives is taken up. One run that cannot be taken up does not keep the others.
     ///
@@ -100,7 +117,13 @@ impl Runs {
 
         let mut recovery = Recovery::default();
         let mut failure = None;
-        let ours = |row: &RunRow| row.spec.instance.as_ref().is_none_or(|name| *name == self.inner.options.instance);
+        let whose = self.whose(&rows, by_run.values().chain(&others)).await?;
+        let ours = |row: &RunRow| {
+            row.spec.instance.as_ref().is_none_or(|name| *name == self.inner.options.instance)
+                && whose.is_ours(row.spec.owner.as_deref())
+        };
+        let of_others: Vec<String> =
+            by_run.values().filter(|c| !whose.is_ours(c.server.as_deref())).filter_map(|c| c.run_id.clone()).collect();
         // Working ones first: they hold their slots before anybody is admitted from the queue.
         let (working, waiting): (Vec<_>, Vec<_>) = rows
             .into_iter()
@@ -115,7 +138,7 @@ impl Runs {
         }
         let strays = by_run.into_values().filter(|c| c.run_id.as_ref().is_some_and(|run| !known.contains(run)));
         for container in strays.chain(others) {
-            if self.is_closing() || self.is_in_use(&container) {
+            if self.is_closing() || !whose.is_ours(container.server.as_deref()) || self.is_in_use(&container) {
                 continue;
             }
             tracing::info!(container = %container.id, name = container.name, "removing a container without a run");
@@ -126,9 +149,28 @@ impl Runs {
                 }
             }
         }
-        recovery.folders = self.sweep_workspaces(&known).await?;
-        rooms.store.sweep_run_masks().await?;
+        if whose.leads {
+            // A container that another server has just parked has a folder and no row.
+            known.extend(of_others);
+            recovery.folders = self.sweep_workspaces(&known).await?;
+            rooms.store.sweep_run_masks().await?;
+        }
         failure.map_or(Ok(recovery), Err)
+    }
+
+    /// Which servers' runs and containers are for this one to look after.
+    async fn whose<'c>(
+        &self,
+        rows: &[RunRow],
+        containers: impl Iterator<Item = &'c ContainerSummary>,
+    ) -> Result<Whose, RunsError> {
+        let cluster = &self.inner.rooms.cluster;
+        let owners = rows.iter().filter_map(|row| row.spec.owner.clone());
+        let makers = containers.filter_map(|container| container.server.clone());
+        let all = owners.chain(makers).filter(|id| !id.is_empty()).collect();
+        let leads = cluster.leads();
+        let dead = if leads { cluster.dead_among(all).await? } else { HashSet::new() };
+        Ok(Whose { me: cluster.id().to_owned(), leads, dead })
     }
 
     /// Whether a container without an unfinished row may still be needed by somebody in this process.
@@ -163,9 +205,20 @@ impl Runs {
         let Some(claim) = self.inner.live.claim(id, &seen.spec.pipeline_name, Phase::Queued) else { return Ok(()) };
         // What was seen before the claim may be out of date by a whole run; from now on nobody else changes it.
         let row = rooms.store.run(&seen.spec.id).await?;
-        if row.status.is_final() {
+        if row.status.is_final() || row.spec.owner != seen.spec.owner {
             return Ok(());
         }
+        let me = rooms.cluster.id();
+        let row = match row.spec.owner.as_deref() {
+            Some(owner) if owner == me => row,
+            owner => {
+                if !rooms.store.take_run(&row.spec.id, owner, me).await? {
+                    return Ok(());
+                }
+                tracing::info!(run = row.spec.id, from = owner, "a run of a server that is gone is taken over");
+                rooms.store.run(&seen.spec.id).await?
+            }
+        };
         let mut state = None;
         let stored = row.container_id.clone().map(ContainerId::new);
         for container in container.map(|container| container.id.clone()).into_iter().chain(stored) {
@@ -245,13 +298,31 @@ impl Runs {
         let mut removed = 0;
         for run in found {
             // When we shut down, containers work on in folders whose runs nobody drives any more.
-            let in_use = known.contains(&run.to_string()) || self.is_held(run);
+            let in_use = known.contains(&run.to_string()) || self.is_held(run) || self.may_be_in_the_making(run);
             if !in_use && !self.is_closing() {
                 self.remove_workspace(run).await;
                 removed += 1;
             }
         }
         Ok(removed)
+    }
+}
+
+/// Age below which another server may still be making what belongs to a folder, in seconds.
+const IN_THE_MAKING: f64 = 600.0;
+
+impl Runs {
+    /// Whether a folder may be one that another server has just made. Ids tell when they were made.
+    fn may_be_in_the_making(&self, run: crate::journal::RunId) -> bool {
+        if self.inner.rooms.cluster.others() == 0 {
+            return false;
+        }
+        let made = uuid::Uuid::parse_str(&run.to_string()).ok().and_then(|id| id.get_timestamp());
+        made.is_none_or(|made| {
+            let (seconds, _) = made.to_unix();
+            let made = Millis(i64::try_from(seconds).unwrap_or(i64::MAX / 1000).saturating_mul(1000));
+            self.inner.rooms.clock.now().seconds_since(made) < IN_THE_MAKING
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use sqlx::{AnyPool, AssertSqlSafe, Executor};
 
 use super::codec::json;
 use super::row::Cells;
-use super::tx::free_text;
+use super::tx::{Statement, free_text};
 use super::users::fold;
 use super::{Store, StoreError};
 use crate::domain::clock::Millis;
@@ -141,39 +141,53 @@ fn page_sql(filter: &AuditFilter) -> String {
     sql
 }
 
+/// The statement that adds an entry.
+fn insert(row: &AuditRow) -> Statement<'_> {
+    let detail: BTreeMap<_, _> =
+        row.detail.iter().map(|(name, value)| (name.as_str(), free_text(Some(value)))).collect();
+    sqlx::query(concat!(
+        "INSERT INTO audit (actor_folded, area, ",
+        audit_columns!(),
+        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+    ))
+    .bind(free_text(Some(&fold(&row.actor))))
+    .bind(row.action.split('.').next().unwrap_or_default())
+    .bind(&row.id)
+    .bind(row.at.0)
+    .bind(free_text(Some(&row.actor)))
+    .bind(&row.actor_id)
+    .bind(&row.via)
+    .bind(&row.action)
+    .bind(free_text(row.target.as_deref()))
+    .bind(row.result.as_str())
+    .bind(row.status.map(i64::from))
+    .bind(&row.code)
+    .bind(&row.ip)
+    .bind(free_text(row.user_agent.as_deref()))
+    .bind(&row.request_id)
+    .bind(json(&detail))
+}
+
 impl Store {
     /// Adds an entry.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn insert_audit(&self, row: &AuditRow) -> Result<(), StoreError> {
-        let detail: BTreeMap<_, _> =
-            row.detail.iter().map(|(name, value)| (name.as_str(), free_text(Some(value)))).collect();
-        self.execute(
-            sqlx::query(concat!(
-                "INSERT INTO audit (actor_folded, area, ",
-                audit_columns!(),
-                ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
-            ))
-            .bind(free_text(Some(&fold(&row.actor))))
-            .bind(row.action.split('.').next().unwrap_or_default())
-            .bind(&row.id)
-            .bind(row.at.0)
-            .bind(free_text(Some(&row.actor)))
-            .bind(&row.actor_id)
-            .bind(&row.via)
-            .bind(&row.action)
-            .bind(free_text(row.target.as_deref()))
-            .bind(row.result.as_str())
-            .bind(row.status.map(i64::from))
-            .bind(&row.code)
-            .bind(&row.ip)
-            .bind(free_text(row.user_agent.as_deref()))
-            .bind(&row.request_id)
-            .bind(json(&detail)),
-        )
+        self.execute(insert(row)).await.map(drop)
+    }
+
+    /// Adds an entry and takes it back: whether one can be added now.
+    ///
+    /// # Errors
+    /// [`StoreError`], as adding it would have failed.
+    pub async fn try_audit(&self, row: &AuditRow) -> Result<(), StoreError> {
+        self.within(async {
+            let mut tx = self.write().await?;
+            insert(row).execute(&mut *tx).await?;
+            Ok(())
+        })
         .await
-        .map(drop)
     }
 
     /// One page, latest first.

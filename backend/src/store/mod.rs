@@ -10,11 +10,13 @@
 //! * **SQL is static text**; values are only ever bound.
 
 mod audit;
+mod cluster;
 mod codec;
 mod environments;
 mod error;
 mod firings;
 mod jobs;
+mod look;
 mod options;
 mod pipelines;
 mod record;
@@ -43,10 +45,12 @@ use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 use tokio::sync::Semaphore;
 
 pub use audit::{AuditCursor, AuditFilter, AuditRow, AuditRows};
+pub use cluster::{OthersRun, ServerRow};
 pub use environments::EnvironmentRow;
 pub use error::StoreError;
 pub use firings::{Claim, FiringRow, FiringState, REPLACED, Take};
 pub use jobs::{JobRow, NewJob, REPOSITORY};
+pub use look::Look;
 pub use options::Options;
 use options::Target;
 pub use pipelines::{PipelineRow, SeenPipeline};
@@ -82,8 +86,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Settings`], [`StoreError::Unavailable`] or [`StoreError::Migration`].
     pub async fn open(options: &Options) -> Result<Self, StoreError> {
-        static DRIVERS: Once = Once::new();
-        DRIVERS.call_once(sqlx::any::install_default_drivers);
+        install_drivers();
         let target = options.target()?;
         if let Target::Sqlite { path, .. } = &target {
             create_folder(path).await?;
@@ -109,6 +112,11 @@ impl Store {
     const fn is_sqlite(&self) -> bool {
         self.writer.is_some()
     }
+}
+
+fn install_drivers() {
+    static DRIVERS: Once = Once::new();
+    DRIVERS.call_once(sqlx::any::install_default_drivers);
 }
 
 async fn create_folder(path: &std::path::Path) -> Result<(), StoreError> {

@@ -39,6 +39,21 @@ impl Options {
         Self { url: Some(url.into()), ..Self::sqlite("") }
     }
 
+    /// Whether the database is a file of SQLite's.
+    #[must_use]
+    pub fn is_sqlite(&self) -> bool {
+        matches!(self.target(), Ok(Target::Sqlite { .. }))
+    }
+
+    /// The folder of that file.
+    #[must_use]
+    pub fn sqlite_folder(&self) -> Option<PathBuf> {
+        match self.target() {
+            Ok(Target::Sqlite { path, .. }) => path.parent().map(Path::to_owned),
+            _ => None,
+        }
+    }
+
     /// What the settings mean.
     ///
     /// # Errors

@@ -57,6 +57,16 @@ impl Postgres {
         Store::open(&self.options).await.expect("the database opens")
     }
 
+    /// How to open it.
+    pub(crate) fn options(&self) -> Options {
+        self.options.clone()
+    }
+
+    /// The address of the schema, for another process.
+    pub(crate) fn url(&self) -> &str {
+        self.options.url.as_deref().unwrap_or_default()
+    }
+
     pub(crate) async fn drop(self) {
         on_server(&self.url, format!("DROP SCHEMA {} CASCADE", self.schema)).await;
     }

@@ -10,6 +10,8 @@ mod live;
 mod log;
 mod pull;
 mod source;
+#[cfg(test)]
+mod tests;
 mod webhook;
 
 use std::collections::BTreeMap;
@@ -23,6 +25,7 @@ use fastflow_shared::{
 use thiserror::Error;
 
 use crate::catalog::{Catalog, CatalogError, Changes, Pipeline, Root};
+use crate::cluster::Cluster;
 use crate::crypto::Keyring;
 use crate::domain::clock::{Millis, SharedClock};
 use crate::engine::Engine;
@@ -42,6 +45,9 @@ pub use webhook::Delivery;
 
 /// Name of the settings' document in the database.
 const SETTINGS: &str = "sync";
+
+/// The lock of whoever syncs, among all servers.
+const LOCK: &str = "sync";
 
 /// Name of the document that holds a branch chosen with a sync.
 const BRANCH: &str = "sync.branch";
@@ -196,6 +202,7 @@ pub struct Sync {
 struct Inner {
     options: Options,
     catalog: Catalog,
+    cluster: Cluster,
     environments: Environments,
     engine: Arc<dyn Engine>,
     runs: Runs,
@@ -218,6 +225,8 @@ struct Inner {
 pub struct Rooms {
     /// The list of pipelines.
     pub catalog: Catalog,
+    /// The servers that share the code.
+    pub cluster: Cluster,
     /// Sealed environments.
     pub environments: Environments,
     /// Docker, for the image.
@@ -242,7 +251,7 @@ impl Sync {
     /// # Errors
     /// [`SyncError::Store`].
     pub async fn open(options: Options, rooms: Rooms) -> Result<Self, SyncError> {
-        let Rooms { catalog, environments, engine, runs, store, clock, keyring, git, github } = rooms;
+        let Rooms { catalog, cluster, environments, engine, runs, store, clock, keyring, git, github } = rooms;
         let mut source = options.source.clone();
         let saved = store.settings_document(SETTINGS).await?;
         if let Some(document) = &saved {
@@ -261,6 +270,7 @@ impl Sync {
             inner: Arc::new(Inner {
                 options,
                 catalog,
+                cluster,
                 environments,
                 engine,
                 runs,
@@ -284,7 +294,10 @@ impl Sync {
 
     async fn restore(&self) -> Result<(), SyncError> {
         let Self { inner } = self;
-        inner.store.end_broken_syncs(inner.clock.now(), "the server stopped while it was under way").await?;
+        // One that another server works on is not broken.
+        if let Ok(Some(_nobody_syncs)) = inner.cluster.turn(LOCK, std::time::Duration::ZERO).await {
+            inner.store.end_broken_syncs(inner.clock.now(), "the server stopped while it was under way").await?;
+        }
         if let Some(last) = inner.store.syncs(1).await?.pop() {
             let text = inner.store.sync_log(&last.id).await?;
             let log = SyncLog::of_text(last.id.clone(), &text, last.result);
@@ -350,6 +363,9 @@ impl Sync {
     /// # Errors
     /// [`SyncError`]; what was live stays live.
     pub async fn tick(&self) -> Result<String, SyncError> {
+        if self.inner.cluster.others() > 0 {
+            self.follow_the_others().await?;
+        }
         let source = self.source();
         if source.repository_url.is_none() {
             let changes = self.look().await?;
@@ -369,13 +385,56 @@ impl Sync {
         let trigger = if again {
             self.inner.again.store(false, Ordering::Relaxed);
             Trigger::Webhook
-        } else if source.auto_sync_seconds > 0 && self.is_due(source.auto_sync_seconds) && !self.is_running() {
+        } else if self.inner.cluster.leads()
+            && source.auto_sync_seconds > 0
+            && self.is_due(source.auto_sync_seconds)
+            && !self.is_running()
+        {
             Trigger::Auto
         } else {
             return Ok(if self.is_running() { "a sync is under way" } else { "nothing to do" }.to_owned());
         };
         self.begin(Request { branch: None, trigger, by: None })?;
         Ok("a sync was begun".to_owned())
+    }
+
+    /// Takes over what another server has made live, or saved as settings.
+    async fn follow_the_others(&self) -> Result<(), SyncError> {
+        let Self { inner } = self;
+        let saved = inner.store.settings_document(SETTINGS).await?;
+        let chosen = inner.store.settings_document(BRANCH).await?.and_then(|text| serde_json::from_str(&text).ok());
+        let source = match &saved {
+            None => inner.options.source.clone(),
+            // One that cannot be read was told of when it was saved.
+            Some(document) => match Source::restore(document, &inner.options.source, &inner.keyring) {
+                Ok(source) => source,
+                Err(_) => return Ok(()),
+            },
+        };
+        let changed = {
+            let mut effective = inner.effective.write().unwrap_or_else(PoisonError::into_inner);
+            let changed = *effective.source != source || effective.chosen != chosen;
+            if changed {
+                *effective = Effective { source: Arc::new(source), saved: saved.is_some(), chosen };
+            }
+            changed
+        };
+        if changed {
+            self.place_root().await;
+        }
+        if self.source().repository_url.is_none() || self.is_running() {
+            return Ok(());
+        }
+        let commits = inner.options.commits_dir.clone();
+        let live = tokio::task::spawn_blocking(move || Root::of_commit(&commits.join(Live::read(&commits)?.folder)));
+        // Nothing live yet, or removed a moment ago: the next look finds out.
+        let Ok(Ok(root)) = live.await else { return Ok(()) };
+        if inner.catalog.root().is_none_or(|present| *present != root) {
+            inner.catalog.switch(Some(Arc::new(root)));
+            inner.catalog.refresh().await?;
+            self.announce();
+        }
+        Ok(())
     }
 
     fn is_due(&self, seconds: u64) -> bool {

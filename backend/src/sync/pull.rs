@@ -1,6 +1,7 @@
 //! One sync of a repository: fetch, write out, prepare, switch. One at a time; who asks meanwhile gets the same result.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use fastflow_shared::{LiveEvent, SyncRecord, SyncResult};
 use tokio::sync::watch;
@@ -13,6 +14,9 @@ use crate::catalog::{Changes, Root};
 use crate::domain::clock::SharedClock;
 use crate::domain::repository::{Address, Scheme, check_branch};
 use crate::git::{Auth, FaultKind, GitError, Job, Pulled};
+
+/// How long the sync of another server is waited for.
+const OTHERS_SYNC: Duration = Duration::from_secs(20 * 60);
 
 /// What made a sync start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,7 +185,18 @@ impl Sync {
             self.keep(&record, log).await;
         }
         let say = Log { log: Some((log.clone(), clock.clone())) };
-        let ended = self.pull(source, branch, request, &say, &mut record).await;
+        let ended = async {
+            // The mirror and the folders of commits are shared by all servers.
+            let lock = self.inner.cluster.turn(super::LOCK, OTHERS_SYNC).await;
+            match lock.map_err(SyncError::Folder)? {
+                Some(_alone) => self.pull(source, branch, request, &say, &mut record).await,
+                None => {
+                    let why = format!("another server's sync takes longer than {} s", OTHERS_SYNC.as_secs());
+                    Err(SyncError::Failed(Failure::new("sync_busy", &why)))
+                }
+            }
+        }
+        .await;
         self.set_candidate(None);
 
         let now = clock.now();
@@ -268,6 +283,7 @@ impl Sync {
             subdir: source.subdir.clone(),
         };
         let is_live = inner.catalog.root().is_some_and(|present| *present == *root);
+        let before = inner.catalog.root().filter(|_| inner.cluster.others() > 0).map(|root| root.folder.clone());
         let changes = if is_live {
             if request.trigger == Trigger::Manual {
                 self.retry_failed();
@@ -310,7 +326,9 @@ impl Sync {
         if !is_live || inner.catalog.snapshot().error.is_some() {
             inner.catalog.refresh().await?;
         }
-        let (in_use, mirror) = (inner.catalog.folders_in_use(), inner.git.mirror(&live.repository_url));
+        let (mut in_use, mirror) = (inner.catalog.folders_in_use(), inner.git.mirror(&live.repository_url));
+        // Another server may be on the commit of before for a few seconds more.
+        in_use.extend(before);
         let removed = blocking(move || Ok(live::prune(&commits, &live.folder, &in_use, &mirror))).await?;
         if removed > 0 {
             tracing::debug!(removed, "{removed} folders of old commits removed");

@@ -16,6 +16,9 @@ use crate::domain::clock::{Millis, SharedClock};
 /// Longest time that a round of a chore may take.
 const DEADLINE: Duration = Duration::from_secs(15 * 60);
 
+/// What is told of a chore that another server does.
+const NOT_OURS: &str = "another server does this";
+
 type Round = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 
 /// Something that is done again and again.
@@ -24,6 +27,8 @@ pub struct Chore {
     description: &'static str,
     interval: Duration,
     round: Box<dyn Fn() -> Round + Send + Sync>,
+    /// Whether it is for this server at this moment.
+    ours: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl Chore {
@@ -42,7 +47,19 @@ impl Chore {
             let work = round();
             Box::pin(async move { work.await.map_err(|error| error.to_string()) })
         };
-        Self { name, description, interval, round: Box::new(round) }
+        Self { name, description, interval, round: Box::new(round), ours: Box::new(|| true) }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The same, done only while `ours` says so: of several servers one does it.
+    #[must_use]
+    pub fn while_ours(self, ours: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { ours: Box::new(ours), ..self }
     }
 }
 
@@ -139,6 +156,12 @@ impl Upkeep {
 
     async fn round(&self, chore: &Chore) {
         let begin = self.inner.clock.now();
+        if !(chore.ours)() {
+            return self.update(chore.name, |state| {
+                *state =
+                    State { result: Some(NOT_OURS.to_owned()), next_run_at: state.next_run_at, ..State::default() };
+            });
+        }
         // In a task of its own, so that a panic of one chore ends neither the driver nor the others.
         let work = tokio::spawn((chore.round)());
         let abort = work.abort_handle();

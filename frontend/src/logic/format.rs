@@ -14,6 +14,19 @@ pub fn fixed(value: f64, decimals: u32) -> String {
     format!("{sign}{}.{:0width$}", scaled / scale, scaled % scale, width = decimals as usize)
 }
 
+/// A number as a field has it: `1.5`, to six decimals and without the zeros behind.
+#[must_use]
+pub fn plain(value: f64) -> String {
+    let text = fixed(value, 6);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// The number of a field. By the reader of JSON, which is there anyway: the library's weighs ten kilobytes.
+#[must_use]
+pub fn number(text: &str) -> Option<f64> {
+    fastflow_shared::json::from_str(text.trim()).ok()
+}
+
 /// Bytes as `512 B`, `1.5 KiB`, `20 MiB`.
 #[must_use]
 pub fn bytes(bytes: f64, point: char) -> String {
@@ -70,6 +83,15 @@ pub fn short_commit(commit: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_has_its_number_back() {
+        for (value, text) in [(1.5, "1.5"), (0.0, "0"), (512.0, "512"), (0.25, "0.25"), (-3.0, "-3"), (100.0, "100")] {
+            assert_eq!(plain(value), text);
+            assert_eq!(number(&format!(" {text} ")), Some(value));
+        }
+        assert_eq!((number(""), number("x"), number("1x")), (None, None, None));
+    }
 
     #[test]
     fn sizes() {

@@ -6,6 +6,7 @@ pub mod fault;
 pub mod fold;
 pub mod format;
 pub mod fuzzy;
+pub mod highlight;
 pub mod load;
 pub mod log_model;
 pub mod log_search;

@@ -81,6 +81,10 @@ pub struct RunFilter {
     pub cause: Option<ErrorType>,
     /// Oldest first.
     pub oldest_first: bool,
+    /// From this day on, as a date field writes it; empty for all.
+    pub from: String,
+    /// Up to and with this day.
+    pub to: String,
 }
 
 impl RunFilter {
@@ -95,6 +99,8 @@ impl RunFilter {
                 "trigger" => filter.trigger = Trigger::parse(&value),
                 "error_type" => filter.cause = ErrorType::parse(&value),
                 "order" => filter.oldest_first = value == "asc",
+                "from" => filter.from = value,
+                "to" => filter.to = value,
                 _ => {}
             }
         }
@@ -111,13 +117,16 @@ impl RunFilter {
             ("trigger", self.trigger.map(Trigger::as_str).unwrap_or_default().to_owned()),
             ("error_type", self.cause.map(ErrorType::as_str).unwrap_or_default().to_owned()),
             ("order", if self.oldest_first { "asc" } else { "" }.to_owned()),
+            ("from", self.from.clone()),
+            ("to", self.to.clone()),
         ]
     }
 
     /// Whether it leaves anything out.
     #[must_use]
     pub fn is_narrow(&self) -> bool {
-        self.pipeline.is_some() || !self.status.is_empty() || self.trigger.is_some() || self.cause.is_some()
+        let chosen = self.trigger.is_some() || self.cause.is_some();
+        chosen || self.pipeline.is_some() || !(self.status.is_empty() && self.from.is_empty() && self.to.is_empty())
     }
 }
 
@@ -133,6 +142,8 @@ mod tests {
             trigger: Some(Trigger::Schedule),
             cause: Some(ErrorType::Oom),
             oldest_first: true,
+            from: "2026-01-31".into(),
+            to: String::new(),
         };
         assert_eq!(RunFilter::parse(&build(&filter.pairs())), filter);
         assert_eq!(RunFilter::parse("?status=NOPE&trigger=x&foo"), RunFilter::default());

@@ -1,6 +1,6 @@
 //! Times in words: relative, exact, and durations. The caller says what time it is and where.
 
-use chrono::{DateTime, Datelike, FixedOffset, Timelike, Utc};
+use chrono::{DateTime, Datelike, FixedOffset, Local, TimeZone, Timelike, Utc};
 
 use super::format::fixed;
 
@@ -108,10 +108,33 @@ pub fn stamp(time: DateTime<FixedOffset>) -> String {
     )
 }
 
+/// `2026-11-21T18:34`, as a field for a local time has it.
+#[must_use]
+pub fn local_input(time: DateTime<Utc>) -> String {
+    let time = time.with_timezone(&Local);
+    format!("{:04}-{:02}-{:02}T{:02}:{:02}", time.year(), time.month(), time.day(), time.hour(), time.minute())
+}
+
+/// The instant of such a local time. One that summer time leaves out is none; of one that comes twice the first counts.
+#[must_use]
+pub fn read_local(text: &str) -> Option<DateTime<Utc>> {
+    let seconds = if text.len() == 16 { ":00Z" } else { "Z" };
+    let local = format!("{text}{seconds}").parse::<DateTime<Utc>>().ok()?.naive_utc();
+    Local.from_local_datetime(&local).earliest().map(|time| time.with_timezone(&Utc))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use chrono::TimeDelta;
+
+    #[test]
+    fn a_local_time_is_read_as_it_was_written() {
+        let time = DateTime::from_timestamp(1_700_000_040, 0).expect("a time");
+        assert_eq!(read_local(&local_input(time)), Some(time));
+        assert_eq!(read_local(&format!("{}:00", local_input(time))), Some(time));
+        assert_eq!((read_local(""), read_local("2026-13-01T00:00")), (None, None));
+    }
 
     #[test]
     fn distances_round_down() {

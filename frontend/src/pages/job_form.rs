@@ -1,18 +1,22 @@
 //! The editor of a schedule. What it means (words, next times, changes of the clock, mistakes) the server says while one
 //! types.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use fastflow_shared::{CatchUpPolicy, Job, JobDraft, OverlapPolicy, TriggerDraft, TriggerType};
+use chrono::{DateTime, Utc};
+use fastflow_shared::{CatchUpPolicy, Job, JobDraft, JobOverrides, OverlapPolicy, TriggerDraft, TriggerType};
 use yew::prelude::*;
 
 use crate::api;
 use crate::hooks::{use_form_action, use_load};
+use crate::logic::format;
 use crate::logic::load::Load;
+use crate::logic::time;
 use crate::text::use_text;
 use crate::ui::button::{Button, Look};
 use crate::ui::dialog::Dialog;
-use crate::ui::field::{Field, chosen, typed};
+use crate::ui::field::{Field, chosen, entered, typed};
 
 /// Props of [`JobForm`].
 #[derive(Properties, PartialEq)]
@@ -54,6 +58,47 @@ fn draft_of(job: Option<&Job>) -> JobDraft {
     }
 }
 
+/// Seconds of a day.
+const DAY: f64 = 86_400.0;
+
+/// Bytes of a mebibyte.
+const MIB: f64 = 1_048_576.0;
+
+/// Values as lines of `NAME=value`; one of several lines has no place there.
+fn lines_of(draft: &JobDraft) -> String {
+    draft
+        .parameters
+        .iter()
+        .filter(|(_, value)| !value.contains('\n'))
+        .map(|(name, value)| format!("{name}={value}\n"))
+        .collect()
+}
+
+/// The values of such lines; a line without `=` names an empty one.
+fn values_of(lines: &str) -> BTreeMap<String, String> {
+    let lines = lines.lines().map(str::trim_start).filter(|line| !line.is_empty());
+    // One by one: `collect` would bring a sort with it.
+    let mut out = BTreeMap::new();
+    for line in lines {
+        let (name, value) = line.split_once('=').unwrap_or((line, ""));
+        out.insert(name.trim_end().to_owned(), value.to_owned());
+    }
+    out
+}
+
+fn own(draft: &mut JobDraft) -> &mut JobOverrides {
+    draft.overrides.get_or_insert_with(JobOverrides::default)
+}
+
+/// A number of something, as a whole number of its parts.
+fn whole(text: &str, parts: f64) -> Option<i64> {
+    format::number(text).map(|number| (number * parts).round() as i64)
+}
+
+fn shown(number: Option<i64>, parts: f64) -> Option<String> {
+    number.map(|number| format::plain(number as f64 / parts))
+}
+
 /// A select of a few words; told of the index of the chosen one.
 fn select(id: &'static str, words: &[&'static str], now: usize, onchange: Callback<usize>) -> Html {
     html! {
@@ -69,6 +114,7 @@ pub fn JobForm(props: &JobFormProps) -> Html {
     let t = use_text();
     let draft = use_state(|| draft_of(props.job.as_deref()));
     let now = (*draft).clone();
+    let lines = use_state(|| lines_of(&draft));
     let edit = |change: fn(&mut JobDraft, String)| {
         let draft = draft.clone();
         Callback::from(move |text: String| {
@@ -89,6 +135,19 @@ pub fn JobForm(props: &JobFormProps) -> Html {
         html! {
             <input {id} class="input mono" {value} {list} autocomplete="off" spellcheck="false" data-testid={id}
                 oninput={edit(change).reform(|event: InputEvent| typed(&event))} />
+        }
+    };
+    // Read when they are left: half a number is none.
+    let number = |id: &'static str, value: Option<String>, change: fn(&mut JobDraft, String)| {
+        html! {
+            <input {id} class="input mono" type="number" min="0" step="any" value={value.unwrap_or_default()} data-testid={id}
+                onchange={edit(change).reform(|event: Event| entered(&event))} />
+        }
+    };
+    let moment = |id: &'static str, at: Option<DateTime<Utc>>, change: fn(&mut JobDraft, String)| {
+        html! {
+            <input {id} class="input" type="datetime-local" value={at.map(time::local_input).unwrap_or_default()} data-testid={id}
+                onchange={edit(change).reform(|event: Event| entered(&event))} />
         }
     };
     let pipelines = use_load((), |()| api::pipelines());
@@ -113,9 +172,13 @@ pub fn JobForm(props: &JobFormProps) -> Html {
     );
     let onsubmit = {
         let (go, draft, id) = (action.go.clone(), now.clone(), props.job.as_ref().map(|job| job.id.clone()));
+        let lines = lines.clone();
         Callback::from(move |event: SubmitEvent| {
             event.prevent_default();
-            go.emit((id.clone(), draft.clone()));
+            let mut draft = draft.clone();
+            draft.parameters.retain(|_, value| value.contains('\n'));
+            draft.parameters.extend(values_of(&lines));
+            go.emit((id.clone(), draft));
         })
     };
     let fault = match &explained.load {
@@ -136,6 +199,10 @@ pub fn JobForm(props: &JobFormProps) -> Html {
         _ => vec![now.pipeline_name.clone()],
     };
     let count = |number: Option<i32>| number.map_or_else(String::new, |number| number.to_string());
+    let limits = now.overrides.clone().unwrap_or_default();
+    let has_own =
+        now.overrides.as_ref().is_some_and(|own| *own != JobOverrides::default()) || !now.parameters.is_empty();
+    let set_lines = lines.setter();
     html! {
         <Dialog title={if props.job.is_some() { t.jobs.change } else { t.jobs.new }} onclose={props.onclose.clone()} class="dialog-wide" testid="job-form">
             <form {onsubmit} class="stack">
@@ -183,11 +250,42 @@ pub fn JobForm(props: &JobFormProps) -> Html {
                         <Field id="job-limit" label={t.jobs.limit} wrong={wrong("catch_up_limit")}>
                             {input("job-limit", count(now.catch_up_limit), None, |draft, text| draft.catch_up_limit = text.trim().parse().ok())}
                         </Field>
+                        <Field id="job-age" label={t.jobs.max_age} wrong={wrong("catch_up_max_age_seconds")}>
+                            {number("job-age", shown(now.catch_up_max_age_seconds, DAY), |draft, text| draft.catch_up_max_age_seconds = whole(&text, DAY))}
+                        </Field>
                     }
                     <Field id="job-instances" label={t.jobs.instances} wrong={wrong("max_instances")}>
                         {input("job-instances", count(now.max_instances), None, |draft, text| draft.max_instances = text.trim().parse().ok())}
                     </Field>
+                    <Field id="job-start" label={t.jobs.starts} hint={t.jobs.starts_hint}>
+                        {moment("job-start", now.start_at, |draft, text| draft.start_at = time::read_local(&text))}
+                    </Field>
+                    <Field id="job-end" label={t.jobs.ends} wrong={wrong("end_at")}>
+                        {moment("job-end", now.end_at, |draft, text| draft.end_at = time::read_local(&text))}
+                    </Field>
                 </div>
+                <details class="chart-table" open={has_own}>
+                    <summary data-testid="job-own">{t.jobs.own}</summary>
+                    <p class="field-hint">{t.jobs.own_hint}</p>
+                    <Field id="job-values" label={t.run.parameters} hint={t.jobs.values_hint} wrong={wrong("parameters")}>
+                        <textarea id="job-values" class="input mono" rows="3" value={(*lines).clone()} autocomplete="off" spellcheck="false" data-testid="job-values"
+                            oninput={Callback::from(move |event: InputEvent| set_lines.set(typed(&event)))} />
+                    </Field>
+                    <div class="two">
+                        <Field id="job-cpu" label={t.jobs.cpu} wrong={wrong("cpu_hard_limit")}>
+                            {number("job-cpu", limits.cpu_hard_limit.map(format::plain), |draft, text| own(draft).cpu_hard_limit = format::number(&text))}
+                        </Field>
+                        <Field id="job-memory" label={t.jobs.memory} wrong={wrong("mem_hard_limit")}>
+                            {number("job-memory", shown(limits.mem_hard_limit, MIB), |draft, text| own(draft).mem_hard_limit = whole(&text, MIB))}
+                        </Field>
+                        <Field id="job-timeout" label={t.jobs.timeout} wrong={wrong("timeout")}>
+                            {number("job-timeout", shown(limits.timeout, 1.0), |draft, text| own(draft).timeout = whole(&text, 1.0))}
+                        </Field>
+                        <Field id="job-retries" label={t.pipeline.retries} wrong={wrong("retry_attempts")}>
+                            {number("job-retries", shown(limits.retry_attempts.map(i64::from), 1.0), |draft, text| own(draft).retry_attempts = text.trim().parse().ok())}
+                        </Field>
+                    </div>
+                </details>
                 if let Some(fault) = action.fault.as_ref().filter(|fault| fault.errors.is_empty()) {
                     <p class="field-wrong" role="alert">{t.fault_advice(fault)}</p>
                 }
@@ -197,5 +295,27 @@ pub fn JobForm(props: &JobFormProps) -> Html {
                 </footer>
             </form>
         </Dialog>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_lines() {
+        let values = values_of("DAY=2026-03-01\n\n  A = b=c \nEMPTY");
+        let expected =
+            [("A", " b=c "), ("DAY", "2026-03-01"), ("EMPTY", "")].map(|(n, v)| (n.to_owned(), v.to_owned()));
+        assert_eq!(values, BTreeMap::from(expected));
+        let draft = JobDraft { parameters: values.clone(), ..JobDraft::default() };
+        assert_eq!(values_of(&lines_of(&draft)), values);
+    }
+
+    #[test]
+    fn numbers_have_parts() {
+        assert_eq!(whole("1.5", MIB), Some(1_572_864));
+        assert_eq!((whole("", DAY), whole("x", DAY)), (None, None));
+        assert_eq!(shown(Some(1_572_864), MIB).as_deref(), Some("1.5"));
     }
 }

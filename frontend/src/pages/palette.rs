@@ -11,7 +11,10 @@ use yew::prelude::*;
 use crate::api;
 use crate::browser;
 use crate::hooks::{use_action, use_load};
+use crate::logic::format::short_id;
 use crate::logic::fuzzy::score;
+use crate::logic::outcome::Outcome;
+use crate::logic::query::RunFilter;
 use crate::providers::session::use_session;
 use crate::providers::settings::{Settings, use_settings};
 use crate::providers::toasts::use_toaster;
@@ -137,6 +140,7 @@ fn Palette(props: &PaletteProps) -> Html {
     let synced = Callback::from(move |_| toaster.good(t.dash.synced));
     let sync = use_action(|()| api::sync(), synced);
     let pipelines = use_load((), |()| api::pipelines());
+    let runs = use_load((), |()| api::runs(RunFilter::default(), None, api::PAGE));
     let typed_text = use_state_eq(String::new);
     let at = use_state_eq(|| 0_usize);
     use_effect_with((), |()| {
@@ -170,6 +174,11 @@ fn Palette(props: &PaletteProps) -> Html {
             let act = Callback::from(move |()| run.emit(name.clone()));
             commands.push(Command { group: t.palette.actions, title, icon: Icon::Play, act });
         }
+    }
+    for run in runs.load.data().into_iter().flat_map(|page| page.items.iter()) {
+        let title = format!("{} {} {}", run.pipeline_name, short_id(&run.id), t.outcome(Outcome::of(run)));
+        let act = go(Route::Run { id: run.id.clone() });
+        commands.push(Command { group: t.runs.title, title, icon: Icon::List, act });
     }
     let theme = Settings { theme: settings.now.theme.next(), ..settings.now };
     let other = if settings.now.language == Language::English { Language::German } else { Language::English };

@@ -20,6 +20,7 @@ use crate::ui::view::view;
 
 use super::lost::Lost;
 use super::pipeline_row::PipelineSwitchButton;
+use super::pipeline_source::Source;
 use super::pipeline_tabs::{Overview, Problems, Settings};
 use super::runs::RunList;
 
@@ -80,12 +81,16 @@ fn Body(props: &BodyProps) -> Html {
     let asks = pipeline.parameters.iter().any(|parameter| parameter.required);
     let run = if asks { with.clone() } else { start.go.reform(move |()| name.clone()) };
     let startable = pipeline.enabled && pipeline.valid;
-    let tabs =
-        [("", t.pipeline.overview, true), ("runs", t.pipeline.runs, true), ("settings", t.pipeline.settings, true)];
+    let tabs = [
+        ("", t.pipeline.overview, true),
+        ("runs", t.pipeline.runs, true),
+        ("source", t.pipes.source, true),
+        ("settings", t.pipeline.settings, true),
+    ];
     let filter = RunFilter { pipeline: Some(pipeline.name.clone()), ..RunFilter::default() };
     html! {
         <div class="page" data-testid="pipeline-page">
-            <Crumbs above={vec![(AttrValue::Static(t.nav.pipelines), Route::Dashboard)]} here={pipeline.name.clone()} />
+            <Crumbs above={vec![(AttrValue::Static(t.nav.pipelines), Route::Pipelines)]} here={pipeline.name.clone()} />
             <header class="page-head">
                 <div>
                     <h1>{&pipeline.name}</h1>
@@ -115,6 +120,9 @@ fn Body(props: &BodyProps) -> Html {
             </nav>
             {match tab.as_str() {
                 "runs" => html! { <RunList {filter} with_pipeline=false /> },
+                "source" => html! {
+                    <Source pipeline={pipeline.name.clone()} commit={pipeline.commit.clone()} file={query::get(&query, "file")} />
+                },
                 "settings" => html! { <Settings pipeline={pipeline.clone()} /> },
                 _ => html! { <Overview pipeline={pipeline.clone()} onchange={props.onchange.clone()} /> },
             }}

@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
+use chrono::{DateTime, Utc};
 use fastflow_shared::{EnvironmentState, Pipeline};
+use wasm_bindgen_futures::spawn_local;
 use yew::prelude::*;
 
 use crate::api;
@@ -18,6 +20,7 @@ use crate::ui::button::Button;
 use crate::ui::icon::{Icon, glyph};
 use crate::ui::strip::Strip;
 use crate::ui::switch::Switch;
+use crate::ui::time::Ago;
 
 use super::start::use_start;
 
@@ -47,6 +50,15 @@ pub const fn environment_tone(state: EnvironmentState) -> Tone {
 pub struct PipelineRowProps {
     /// The pipeline.
     pub pipeline: Rc<Pipeline>,
+    /// When its next schedule is due.
+    #[prop_or_default]
+    pub next: Option<DateTime<Utc>>,
+    /// Whether it is chosen.
+    #[prop_or_default]
+    pub on: bool,
+    /// Told when it is chosen or no longer so; absent where nothing can be chosen.
+    #[prop_or_default]
+    pub onchoose: Option<Callback<Event>>,
     /// Told when it has been changed.
     pub onchange: Callback<()>,
 }
@@ -72,7 +84,11 @@ pub fn PipelineRow(props: &PipelineRowProps) -> Html {
     html! {
         <li class={classes!("prow", (!pipeline.enabled).then_some("is-off"))} data-testid="pipeline" data-name={pipeline.name.clone()}>
             <div class="prow-main">
-                <h3><Link to={to.clone()} classes="prow-name">{&pipeline.name}</Link>
+                <h3>
+                    if let Some(onchoose) = &props.onchoose {
+                        <input type="checkbox" class="check" checked={props.on} onchange={onchoose.clone()} aria-label={(t.pipes.choose)(&pipeline.name)} data-testid="choose" />
+                    }
+                    <Link to={to.clone()} classes="prow-name">{&pipeline.name}</Link>
                     if pipeline.running > 0 || pipeline.queued > 0 {
                         {tag((t.dash.active)(pipeline.running, pipeline.queued), Tone::Motion)}
                     }
@@ -86,6 +102,9 @@ pub fn PipelineRow(props: &PipelineRowProps) -> Html {
                 <p class="prow-facts">
                     <span class={classes!("fact", environment_tone(pipeline.environment_state).class())}
                         title={pipeline.environment_error.clone()}><i></i>{t.pipeline.environment}{": "}{t.environment(pipeline.environment_state)}</span>
+                    if let Some(at) = props.next {
+                        <span class="fact" data-testid="next-fire">{glyph(Icon::Clock)}{t.pipes.next_fire}{" "}<Ago {at} /></span>
+                    }
                     if !limits.is_empty() {
                         <span class="fact">{glyph(Icon::Cpu)}{limits.join(" · ")}</span>
                     }
@@ -122,7 +141,18 @@ pub fn PipelineSwitchButton(props: &PipelineRowProps) -> Html {
     let change = props.onchange.clone();
     let done = Callback::from(move |pipeline: Pipeline| {
         let title = if pipeline.enabled_by_operator { t.dash.switched_on } else { t.dash.switched_off };
-        toaster.good_with(title, pipeline.name, None);
+        let (name, back) = (pipeline.name.clone(), !pipeline.enabled_by_operator);
+        let (undone, toaster_then) = (change.clone(), toaster.clone());
+        let undo = Callback::from(move |()| {
+            let (name, undone, toaster) = (name.clone(), undone.clone(), toaster_then.clone());
+            spawn_local(async move {
+                match api::switch_pipeline(name, back).await {
+                    Ok(_) => undone.emit(()),
+                    Err(fault) => toaster.fault(&fault, t),
+                }
+            });
+        });
+        toaster.good_undo(title, pipeline.name, undo);
         change.emit(());
     });
     let action = use_action(|(name, on)| api::switch_pipeline(name, on), done);

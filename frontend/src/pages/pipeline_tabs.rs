@@ -2,12 +2,11 @@
 
 use std::rc::Rc;
 
-use fastflow_shared::{EnvironmentState, Pipeline, PipelineStats};
+use fastflow_shared::{Pipeline, PipelineStats};
 use yew::prelude::*;
 
 use crate::api;
 use crate::hooks::use_action;
-use crate::logic::format::short_commit;
 use crate::logic::outcome::Outcome;
 use crate::providers::dialogs::use_ask;
 use crate::providers::toasts::use_toaster;
@@ -22,7 +21,8 @@ use crate::ui::strip::Strip;
 use crate::ui::time::{Ago, Took};
 
 use super::pipeline_charts::Trends;
-use super::pipeline_row::environment_tone;
+use super::pipeline_delete::Delete;
+use super::pipeline_environment::Environment;
 
 /// Runs listed on the overview.
 const LATEST: usize = 8;
@@ -146,33 +146,6 @@ fn Stats(props: &TabProps) -> Html {
     }
 }
 
-#[component]
-fn Environment(props: &TabProps) -> Html {
-    let t = use_text();
-    let pipeline = &props.pipeline;
-    html! {
-        <section class="card panel">
-            <h2>{t.pipeline.environment}</h2>
-            <p><span class={classes!("fact", environment_tone(pipeline.environment_state).class())}><i></i>{t.environment(pipeline.environment_state)}</span></p>
-            if pipeline.environment_state == EnvironmentState::Failed {
-                if let Some(error) = &pipeline.environment_error {
-                    <pre class="error-text">{error}</pre>
-                }
-            }
-            <dl class="facts">
-                <div><dt>{if pipeline.has_requirements { t.pipeline.requirements } else { t.pipeline.no_requirements }}</dt></div>
-                if let Some(at) = pipeline.last_cache_warmup {
-                    <div><dt>{t.pipeline.built}</dt><dd><Ago {at} /></dd></div>
-                }
-                if let Some(commit) = &pipeline.commit {
-                    <div><dt>{t.pipeline.commit}</dt><dd class="mono">{short_commit(commit)}</dd></div>
-                }
-                <div><dt>{t.pipeline.discovered}</dt><dd><Ago at={pipeline.discovered_at} /></dd></div>
-            </dl>
-        </section>
-    }
-}
-
 /// What `pipeline.json` says.
 #[component]
 pub fn Settings(props: &TabProps) -> Html {
@@ -224,6 +197,7 @@ pub fn Settings(props: &TabProps) -> Html {
                     </dl>
                 }
             </section>
+            <Delete pipeline={pipeline.clone()} />
         </div>
     }
 }

@@ -79,7 +79,7 @@ pub fn RunHead(props: &RunHeadProps) -> Html {
                 </div>
                 <Actions run={run.clone()} put={props.put.clone()} />
             </div>
-            <Timeline created={run.created_at} started={run.started_at} finished={run.finished_at} setup={run.setup_duration}
+            <Timeline warm={run.started_at.map(|_| run.warm_start)} created={run.created_at} started={run.started_at} finished={run.finished_at} setup={run.setup_duration}
                 preparing={run.phase == Phase::Preparing} tone={if tone == Tone::Wait { Tone::Motion } else { tone }} />
             <dl class="run-facts">
                 <div><dt>{t.runs.duration}</dt><dd data-testid="duration"><Took from={run.started_at} to={run.finished_at} ticking={outcome != Outcome::Interrupted} /></dd></div>

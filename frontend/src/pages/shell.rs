@@ -19,9 +19,10 @@ use super::palette::{Overlay, Overlays};
 use super::start::StartDialog;
 
 /// Pages of the navigation, with the role that sees something there.
-pub fn pages(t: &'static Texts) -> [(&'static str, Icon, Route, Role); 7] {
+pub fn pages(t: &'static Texts) -> [(&'static str, Icon, Route, Role); 8] {
     [
         (t.nav.dashboard, Icon::Dashboard, Route::Dashboard, Role::Viewer),
+        (t.nav.pipelines, Icon::Package, Route::Pipelines, Role::Viewer),
         (t.nav.runs, Icon::List, Route::Runs, Role::Viewer),
         (t.nav.schedules, Icon::Clock, Route::Jobs, Role::Viewer),
         (t.nav.vault_short, Icon::Key, Route::Vault, Role::Operator),
@@ -36,7 +37,7 @@ fn belongs(page: &Route, here: &Route) -> bool {
         || matches!(
             (page, here),
             (Route::Runs, Route::Run { .. } | Route::RunLog { .. })
-                | (Route::Dashboard, Route::Pipeline { .. })
+                | (Route::Pipelines, Route::Pipeline { .. })
                 | (Route::System, Route::Sync)
         )
 }

@@ -7,6 +7,7 @@ use yew::prelude::*;
 
 use crate::api;
 use crate::hooks::{Action, use_action, use_form_action};
+use crate::logic::format::plain;
 use crate::providers::dialogs::StartForm;
 use crate::providers::toasts::use_toaster;
 use crate::route::Route;
@@ -82,12 +83,7 @@ fn control(parameter: &PipelineParameter, value: &str, onvalue: &Callback<String
         };
     }
     let kind = if matches!(kind, ParameterKind::Integer | ParameterKind::Number) { "number" } else { "text" };
-    // The browser writes numbers, too, and brings no code for it.
-    let limit = |limit: Option<f64>| {
-        limit
-            .and_then(|limit| js_sys::Number::from(limit).to_string_with_radix(10).ok())
-            .map(|text| String::from(&text))
-    };
+    let limit = |limit: Option<f64>| limit.map(plain);
     html! {
         <input id={name} class="input mono" type={kind} step={(parameter.kind == ParameterKind::Number).then_some("any")} {required}
             min={limit(min)} max={limit(max)} value={value.to_owned()} autocomplete="off" spellcheck="false"

@@ -80,6 +80,10 @@ pub fn System() -> Html {
                             <div><dt>{t.system.docker}</dt><dd>{&numbers.docker}</dd></div>
                             <div><dt>{t.system.slots}</dt><dd>{numbers.running}{" / "}{numbers.max_concurrent_runs}</dd></div>
                             <div><dt>{t.system.queue}</dt><dd>{numbers.queued}{" / "}{numbers.max_queued_runs}</dd></div>
+                            <div data-testid="warm-pool"><dt>{t.pipes.warm_pool}</dt><dd title={numbers.warm_problem.clone()}>{numbers.warm_ready}{" / "}{numbers.warm_wanted}</dd></div>
+                            if let Some(problem) = &numbers.warm_problem {
+                                <div class="tone-warn"><dt></dt><dd>{problem}</dd></div>
+                            }
                             <div><dt>{t.system.api}</dt><dd><a class="link" href="/docs" target="_blank" rel="noopener">{"/docs"}</a></dd></div>
                         </dl>
                     })}

@@ -61,6 +61,12 @@ impl Toaster {
         self.add.emit(Toast { title: title.into(), detail: detail.into(), to, ..Toast::default() });
     }
 
+    /// Good news that can be taken back.
+    pub fn good_undo(&self, title: impl Into<AttrValue>, detail: impl Into<AttrValue>, undo: Callback<()>) {
+        let undo = Some(undo);
+        self.add.emit(Toast { title: title.into(), detail: detail.into(), undo, ..Toast::default() });
+    }
+
     /// Bad news: the reason and what to do.
     pub fn fault(&self, fault: &Fault, texts: &'static crate::text::Texts) {
         // Somebody else already leads to the login page.

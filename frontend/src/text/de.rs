@@ -231,4 +231,5 @@ pub const TEXTS: Texts = Texts {
     system: super::de_more::SYSTEM,
     palette: super::de_more::PALETTE,
     lost: super::de_more::LOST,
+    pipes: super::de_pipes::PIPES,
 };

@@ -80,7 +80,7 @@ pub const JOBS: Jobs = Jobs {
     all: "Alle",
     latest_hint: "Nach einem Ausfall holt ein Lauf alle nach.",
     skip_hint: "Nach einem Ausfall wird nichts nachgeholt.",
-    all_hint: "Nach einem Ausfall wird jeder nachgeholt, bis 30 Tage zurück.",
+    all_hint: "Nach einem Ausfall wird jeder nachgeholt: höchstens 1.000, höchstens 30 Tage zurück, wenn nichts anderes da steht.",
     overlap: "Während sein letzter Lauf arbeitet",
     allow: "Trotzdem starten",
     queue: "Warten",
@@ -91,6 +91,16 @@ pub const JOBS: Jobs = Jobs {
     cancel_hint: "Der älteste Lauf wird abgebrochen.",
     limit: "Höchstens so viele",
     instances: "Läufe zugleich, höchstens",
+    max_age: "Höchstens so viele Tage zurück",
+    starts: "Nicht vor",
+    starts_hint: "Ein Abstand zählt von hier.",
+    ends: "Nicht nach",
+    own: "Eigene Werte und Grenzen",
+    own_hint: "Was leer ist, gilt wie in der Pipeline.",
+    values_hint: "Je Zeile ein NAME=Wert. Geheimes gehört in den Tresor.",
+    cpu: "CPU in Kernen",
+    memory: "Speicher in MiB",
+    timeout: "Zeitgrenze in Sekunden",
 };
 
 /// Woher der Code kommt.

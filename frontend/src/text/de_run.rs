@@ -126,8 +126,6 @@ pub const PIPELINE: PipelineTexts = PipelineTexts {
     env_ready: "Bereit",
     env_failed: "Nicht baubar",
     built: "Gebaut",
-    no_requirements: "Keine requirements.txt: reines Python",
-    requirements: "Aus requirements.txt",
     cpu: "CPU",
     memory: "Speicher",
     soft: "weich",
@@ -156,6 +154,31 @@ pub const PIPELINE: PipelineTexts = PipelineTexts {
     global_default: "Vorgabe des Servers",
     durations: "Dauer der letzten Läufe",
     peaks: "Spitzenspeicher der letzten Läufe",
+    packages: "Pakete",
+    from_source: "aus dem Quelltext gebaut",
+    linked: "aus dem Cache verlinkt",
+    copied: "aus dem Cache kopiert",
+    named_by: "Pakete genannt in",
+    size: "Größe",
+    link_mode: "Dateien",
+    build_took: "Bau dauerte",
+    env_key: "Schlüssel",
+    delete: "Diese Pipeline löschen",
+    delete_hint: "Ihr Ordner und ihre Zeitpläne gehen, ihre Läufe werden beendet. Was das ist, steht vorher da.",
+    delete_in_repository: "Sie kommt aus dem Repository: dort den Ordner löschen, dann abgleichen.",
+    deleted: "Die Pipeline ist gelöscht",
     at: |file, line| format!("{file}, Zeile {line}"),
     at_column: |file, line, column| format!("{file}, Zeile {line}, Spalte {column}"),
+    delete_lead: |runs, jobs| {
+        let runs = match runs {
+            0 => "Kein Lauf von ihr wartet oder arbeitet.".to_owned(),
+            1 => "1 Lauf, der wartet oder arbeitet, wird beendet.".to_owned(),
+            n => format!("{n} Läufe, die warten oder arbeiten, werden beendet."),
+        };
+        let jobs = match jobs {
+            [] => "Sie hat keine Zeitpläne.".to_owned(),
+            jobs => format!("Diese Zeitpläne gehen: {}.", jobs.join("; ")),
+        };
+        format!("Ihr Ordner wird endgültig gelöscht. {runs} {jobs} Beendete Läufe und ihre Logs bleiben.")
+    },
 };

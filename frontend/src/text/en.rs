@@ -229,4 +229,5 @@ pub const TEXTS: Texts = Texts {
     system: super::en_more::SYSTEM,
     palette: super::en_more::PALETTE,
     lost: super::en_more::LOST,
+    pipes: super::en_pipes::PIPES,
 };

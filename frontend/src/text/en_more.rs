@@ -80,7 +80,7 @@ pub const JOBS: Jobs = Jobs {
     all: "All",
     latest_hint: "After a downtime one run makes up for all of them.",
     skip_hint: "After a downtime nothing is made up for.",
-    all_hint: "After a downtime each is made up for, at most 30 days back.",
+    all_hint: "After a downtime each is made up for: at most 1,000, at most 30 days back, unless you say otherwise.",
     overlap: "While its last run works",
     allow: "Start anyway",
     queue: "Wait",
@@ -91,6 +91,16 @@ pub const JOBS: Jobs = Jobs {
     cancel_hint: "The oldest run is cancelled.",
     limit: "At most so many",
     instances: "Most runs at once",
+    max_age: "At most so many days back",
+    starts: "Not before",
+    starts_hint: "An interval counts from here.",
+    ends: "Not after",
+    own: "Values and limits of its own",
+    own_hint: "What is empty is as the pipeline says.",
+    values_hint: "One NAME=value per line. Secrets belong into the vault.",
+    cpu: "CPU in cores",
+    memory: "Memory in MiB",
+    timeout: "Timeout in seconds",
 };
 
 /// Where the code comes from.

@@ -126,8 +126,6 @@ pub const PIPELINE: PipelineTexts = PipelineTexts {
     env_ready: "Ready",
     env_failed: "Could not be built",
     built: "Built",
-    no_requirements: "No requirements.txt: plain Python",
-    requirements: "From requirements.txt",
     cpu: "CPU",
     memory: "Memory",
     soft: "soft",
@@ -156,6 +154,31 @@ pub const PIPELINE: PipelineTexts = PipelineTexts {
     global_default: "server’s default",
     durations: "Durations of the latest runs",
     peaks: "Peak memory of the last runs",
+    packages: "Packages",
+    from_source: "built from source",
+    linked: "linked from the cache",
+    copied: "copied from the cache",
+    named_by: "Packages named by",
+    size: "Size",
+    link_mode: "Files",
+    build_took: "Build took",
+    env_key: "Key",
+    delete: "Delete this pipeline",
+    delete_hint: "Its folder and its schedules go, and its runs are stopped. You are told what that is first.",
+    delete_in_repository: "It comes from the repository: delete its folder there, then sync.",
+    deleted: "The pipeline was deleted",
     at: |file, line| format!("{file}, line {line}"),
     at_column: |file, line, column| format!("{file}, line {line}, column {column}"),
+    delete_lead: |runs, jobs| {
+        let runs = match runs {
+            0 => "No run of it is waiting or working.".to_owned(),
+            1 => "1 run that waits or works is stopped.".to_owned(),
+            n => format!("{n} runs that wait or work are stopped."),
+        };
+        let jobs = match jobs {
+            [] => "It has no schedules.".to_owned(),
+            jobs => format!("These schedules go: {}.", jobs.join("; ")),
+        };
+        format!("Its folder is deleted for good. {runs} {jobs} Ended runs and their logs stay.")
+    },
 };

@@ -35,6 +35,7 @@ pub struct Texts {
     pub system: System,
     pub palette: Palette,
     pub lost: Lost,
+    pub pipes: Pipes,
 }
 
 tables! {
@@ -105,11 +106,11 @@ tables! {
     }
     /// One pipeline.
     PipelineTexts {
-        overview, settings, runs, problems, stats, environment, env_unknown, env_building, env_ready, env_failed, built, no_requirements,
-        requirements, cpu, memory, soft, timeout, retries, variables, no_variables, tags, discovered, total, failed,
+        overview, settings, runs, problems, stats, environment, env_unknown, env_building, env_ready, env_failed, built, cpu, memory, soft, timeout, retries, variables, no_variables, tags, discovered, total, failed,
         rate, mean, p95, reset, reset_title, reset_lead, reset_done, since, problem_lead, none, commit, repository_switch,
-        from_file, no_runs, global_default, durations, peaks;
-        fn at(&str, i32), fn at_column(&str, i32, i32)
+        from_file, no_runs, global_default, durations, peaks, packages, from_source, linked, copied, named_by, size, link_mode,
+        build_took, env_key, delete, delete_hint, delete_in_repository, deleted;
+        fn at(&str, i32), fn at_column(&str, i32, i32), fn delete_lead(i32, &[String])
     }
     /// Secrets and parameters.
     Vault {
@@ -132,7 +133,7 @@ tables! {
         delete_title, delete_lead, planned, started, waits, left_out, failed, calendar, calendar_hint, truncated, earlier, later,
         name, kind, cron, interval, once, zone, cron_hint, interval_hint, once_hint, yours, catch_up, latest, skip, all,
         latest_hint, skip_hint, all_hint, overlap, allow, queue, cancel, allow_hint, busy_hint, queue_hint, cancel_hint, limit,
-        instances
+        instances, max_age, starts, starts_hint, ends, own, own_hint, values_hint, cpu, memory, timeout
     }
     /// Where the code comes from.
     Code {
@@ -151,6 +152,12 @@ tables! {
         title, placeholder, empty, pages, pipelines, actions, run_pipeline, sync_now, toggle_theme, toggle_language,
         help_title, help_palette, help_help, help_dashboard, help_runs, help_schedules, help_vault, help_system, help_search,
         help_close, help_log, help_log_search, help_log_follow, help_log_wrap, help_log_stamps, help_general, show_help, hint
+    }
+    /// Many pipelines, and their files.
+    Pipes {
+        any_state, active, failing, off, broken, choose_all, forget, run_lead, source, files, more_files, no_files, binary, cut,
+        next_fire, warm, cold, warm_pool, undo, from, to;
+        fn selected(usize), fn choose(&str), fn started(usize, usize), fn switched(usize, usize), fn run_title(usize), fn more(usize)
     }
     /// A page that does not exist.
     Lost { title, lead, run_lead, pipeline_lead }

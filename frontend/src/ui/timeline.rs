@@ -20,6 +20,8 @@ pub struct TimelineProps {
     pub finished: Option<DateTime<Utc>>,
     /// Seconds of preparation within the time before the start.
     pub setup: Option<f64>,
+    /// Whether its container had been started ahead; unknown before it has started.
+    pub warm: Option<bool>,
     /// Whether it is being prepared now.
     pub preparing: bool,
     /// Colour of the last part.
@@ -60,6 +62,9 @@ pub fn Timeline(props: &TimelineProps) -> Html {
                 })}
             </svg>
             <figcaption>
+                if let Some(warm) = props.warm {
+                    <span class="timeline-key tone-quiet" data-testid="warmth"><i></i>{if warm { t.pipes.warm } else { t.pipes.cold }}</span>
+                }
                 {for parts.iter().map(|(name, seconds, tone, moving)| html! {
                     <span class={classes!("timeline-key", tone.class())}>
                         <i></i>{*name}{" "}<b class="num">{say(*seconds, *moving)}</b>

@@ -22,6 +22,8 @@ pub struct Toast {
     pub bad: bool,
     /// Where to look.
     pub to: Option<Route>,
+    /// Takes it back.
+    pub undo: Option<Callback<()>>,
     /// Id of the request in the server's log.
     pub request_id: Option<AttrValue>,
 }
@@ -85,6 +87,9 @@ fn Item(props: &ItemProps) -> Html {
                 if let Some(to) = &toast.to {
                     <Link to={to.clone()} classes="link">{t.common.open}</Link>
                 }
+                if let Some(undo) = &toast.undo {
+                    <Button text={t.pipes.undo} small=true testid="undo" onclick={undone(undo, &props.onremove, id)} />
+                }
                 if let Some(request) = &toast.request_id {
                     <p class="faint mono">{t.common.request_id}{" "}{request}</p>
                 }
@@ -93,4 +98,13 @@ fn Item(props: &ItemProps) -> Html {
                 onclick={Callback::from(move |()| remove.emit(id))} />
         </div>
     }
+}
+
+/// What is taken back is also no longer told.
+fn undone(undo: &Callback<()>, remove: &Callback<u32>, id: u32) -> Callback<()> {
+    let (undo, remove) = (undo.clone(), remove.clone());
+    Callback::from(move |()| {
+        undo.emit(());
+        remove.emit(id);
+    })
 }

@@ -174,3 +174,65 @@ async fn who_hangs_up_is_written_down_all_the_same() {
     let entries = server.client().audit("action=sync.run&limit=500").await;
     assert!(entries.iter().all(|entry| entry.result == AuditResult::Ok), "{entries:?}");
 }
+
+/// Makes the audit log refuse entries, or take them again, as the database's owner.
+async fn audit_log_of(server: &Server, works: bool) {
+    let sql = match (&server.options.database, works) {
+        (Database::Sqlite, false) => {
+            "CREATE TRIGGER story BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        }
+        (Database::Sqlite, true) => "DROP TRIGGER story",
+        (Database::Postgres, false) => "ALTER TABLE audit ADD CONSTRAINT story CHECK (false) NOT VALID",
+        (Database::Postgres, true) => "ALTER TABLE audit DROP CONSTRAINT story",
+    };
+    server.sql(sql).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_down_is_not_done() {
+    for database in Database::ALL {
+        let server = Server::start(Options::new().database(database)).await;
+        let client = server.client();
+        server.pipeline("hello", "print('hello')");
+        server.pipeline("long", "import time; print('working', flush=True); time.sleep(600)");
+        let _ = client.post(routes::SYNC).await.expect(200);
+        let run = client.start("long").await;
+        client.log_when(&run.id, "working").await;
+        let session = Client::program(&server.base(), USER, PASSWORD).await;
+        let secret = json!({ "key": "KEY", "value": "a value of its own" });
+        let _ = client.write(Method::POST, routes::SECRETS, &secret).await.expect(201);
+        let before = client.audit("limit=500").await.len();
+
+        audit_log_of(&server, false).await;
+        let other = json!({ "key": "OTHER", "value": "another value" });
+        for answer in [
+            client.try_start("hello").await,
+            client.post(&routes::secret_reveal("KEY")).await,
+            client.write(Method::POST, routes::SECRETS, &other).await,
+            client.write(Method::POST, routes::USERS, &json!({ "username": "eve", "role": "admin" })).await,
+            client.write(Method::PATCH, &routes::pipeline("hello"), &json!({ "enabled": false })).await,
+            client.send(client.request(Method::DELETE, &format!("{}?confirm=true", routes::pipeline("hello")))).await,
+        ] {
+            assert!(answer.header("retry-after").is_some());
+            let problem = answer.problem(503, "audit_unavailable");
+            assert!(problem.detail.contains("nothing was done"), "{problem:?}");
+        }
+        // What is looked at is, and what ends something is done; the server's messages tell of it.
+        assert_eq!(client.runs().await.len(), 1);
+        assert!(client.pipeline("hello").await.enabled);
+        assert!(!client.get(routes::SECRETS).await.expect(200).text().contains("OTHER"));
+        assert!(!client.get(routes::USERS).await.expect(200).text().contains("eve"));
+        let _ = client.cancel(&run.id).await;
+        let ended = client.end_of(&run.id).await;
+        assert_eq!(ended.error_type, Some(fastflow_shared::ErrorType::Cancelled));
+        let _ = session.post(routes::LOGOUT).await.expect(204);
+        let messages = server.messages();
+        assert!(messages.contains("run.start is refused") && messages.contains("the entry is Event"), "{messages}");
+        assert!(messages.contains("run.cancel") && !messages.contains("a value of its own"));
+
+        audit_log_of(&server, true).await;
+        assert_eq!(client.audit("limit=500").await.len(), before, "no trial is left in it");
+        let _ = client.run_well("hello").await;
+        assert_eq!(client.audit("action=run.start").await.len(), 2);
+    }
+}

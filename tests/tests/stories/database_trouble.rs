@@ -77,3 +77,38 @@ async fn a_run_ends_truly_though_the_database_was_cut_off_meanwhile() {
 async fn a_run_ends_truly_though_the_database_hung_meanwhile() {
     a_run_without_a_database(Door::Hangs).await;
 }
+
+#[tokio::test]
+async fn a_start_without_its_database_waits_for_it_and_then_says_so() {
+    let mut server = Server::prepare(Options::new().database(Database::Postgres)).await;
+    let url = server.postgres_url();
+    let host = url.split_once('@').and_then(|(_, rest)| rest.split_once('/')).expect("a host").0;
+    let proxy = Proxy::tcp(host).await;
+    proxy.set(Door::Shut);
+    server.options.env.insert("DATABASE_URL".to_owned(), url.replacen(host, &proxy.address(), 1));
+
+    // Too long: an exit code of its own, for whoever starts it again, and words that name the setting and no password.
+    server.options.env.insert("DATABASE_WAIT_SECONDS".to_owned(), "2".to_owned());
+    server.spawn();
+    assert_eq!(server.end().await, Some(3), "{}", server.messages());
+    let messages = server.messages();
+    assert!(messages.contains("DATABASE_WAIT_SECONDS") && messages.contains("cannot go on"), "{messages}");
+    let password =
+        url.split_once(':').and_then(|(_, rest)| rest.split_once(':')).and_then(|(_, rest)| rest.split_once('@'));
+    assert!(!messages.contains(password.expect("a password").0), "{messages}");
+
+    // A database that comes in time is waited for.
+    server.options.env.insert("DATABASE_WAIT_SECONDS".to_owned(), "60".to_owned());
+    let before = messages.len();
+    server.spawn();
+    until("it to wait", Duration::from_secs(30), async || {
+        server.messages()[before..].contains("does not answer yet").then_some(())
+    })
+    .await;
+    proxy.set(Door::Open);
+    let anonymous = server.anonymous();
+    until("the server to be ready", Duration::from_secs(60), async || {
+        anonymous.is_well(routes::READY).await.then_some(())
+    })
+    .await;
+}

@@ -2,10 +2,14 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastflow_shared::{CSRF_HEADER, Role, User, routes};
+use fastflow_tests::browser::{Browser, Look};
+use fastflow_tests::http::{self, Response};
 use fastflow_tests::server::{PASSWORD, USER};
+use fastflow_tests::wait::{PATIENCE, until};
 use fastflow_tests::{Client, Options, Server};
 use reqwest::Method;
 use reqwest::header::HeaderValue;
@@ -80,6 +84,72 @@ async fn a_foreign_page_changes_nothing() {
     for headers in [[("Origin", own.as_str())].as_slice(), &[("Sec-Fetch-Site", "same-origin")], &[]] {
         let _ = start(headers).await.expect(201);
     }
+}
+
+/// A page that tries what a page can: a form that it sends, and calls with the cookie, with and without asking first.
+const EVIL: &str = r#"<!doctype html><title>working</title>
+<iframe name="sink"></iframe>
+<form method="post" action="TARGET/api/pipelines/hello/run" target="sink" enctype="text/plain"><input name='{"parameters":{},"x":"' value='"}'></form>
+<script>
+const told = [];
+const call = async (name, options) => {
+  try { const answer = await fetch("TARGET/api/pipelines/hello/run", { method: "POST", credentials: "include", ...options }); told.push(name + ":" + answer.type + ":" + answer.status); }
+  catch (error) { told.push(name + ":failed"); }
+};
+const read = async () => {
+  try { const answer = await fetch("TARGET/api/secrets", { credentials: "include" }); told.push("read:" + (await answer.text()).length); }
+  catch (error) { told.push("read:failed"); }
+};
+(async () => {
+  document.forms[0].submit();
+  await call("simple", { mode: "no-cors", body: "{}" });
+  await call("json", { headers: { "Content-Type": "application/json" }, body: "{}" });
+  await call("header", { headers: { "CSRF": "1" } });
+  await call("beacon", { mode: "no-cors", keepalive: true });
+  navigator.sendBeacon("TARGET/api/pipelines/hello/run", "{}");
+  await read();
+  document.title = told.join(" ");
+})();
+</script>"#;
+
+#[tokio::test]
+async fn a_foreign_page_in_a_real_browser_changes_nothing_and_reads_nothing() {
+    let server = Server::start(Options::new()).await;
+    server.pipeline("hello", "print('hello')");
+    let client = server.client();
+    let _ = client.post(routes::SYNC).await.expect(200);
+    let page = EVIL.replace("TARGET", &server.base()).replace("CSRF", CSRF_HEADER);
+    let foreign = http::serve(Arc::new(move |_| {
+        let body = page.clone();
+        Box::pin(async move {
+            Response { body: body.into(), ..Response::status(200) }.header("Content-Type", "text/html; charset=utf-8")
+        })
+    }))
+    .await;
+    let browser = Browser::open(Look { width: 900, height: 600, language: "en-US" }).await;
+    browser.goto(&server.base()).await;
+    browser.find("username").await.send_keys(USER).await.expect("typed");
+    browser.find("password").await.send_keys(PASSWORD).await.expect("typed");
+    browser.click("[data-testid='login-submit']").await;
+    browser.find_css("[data-testid='pipeline'][data-name='hello']").await;
+    // Another port is another origin on the same site, so the cookie comes along; another name is another site.
+    for origin in [foreign.clone(), foreign.replace("127.0.0.1", "localhost")] {
+        browser.goto(&origin).await;
+        let told = until("the page to have tried all", PATIENCE, async || {
+            browser.page.title().await.ok().filter(|title| title.contains("read:"))
+        })
+        .await;
+        assert_eq!(told, "simple:failed json:failed header:failed beacon:failed read:failed", "{origin}");
+        assert_eq!(client.runs().await.len(), 0, "nothing was started from {origin}");
+    }
+    let refused =
+        server.messages().lines().filter(|line| line.contains("/hello/run") && line.contains("status=403")).count();
+    assert!(refused >= 6, "what arrived was refused: {refused}");
+    // The same browser on our own page does what it is told.
+    browser.goto(&server.base()).await;
+    browser.click("[data-testid='pipeline'][data-name='hello'] [data-testid='run']").await;
+    until("the start by our own page", PATIENCE, async || (client.runs().await.len() == 1).then_some(())).await;
+    browser.close().await;
 }
 
 /// Two hundred texts that are no token of this server's.

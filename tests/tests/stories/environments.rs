@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use fastflow_shared::{EnvironmentState, ErrorType, PipelineEnvironment, Run, Storage, routes};
 use fastflow_tests::options::UvCache;
 use fastflow_tests::pipelines::Pipeline;
+use fastflow_tests::python::Mirror;
 use fastflow_tests::{Client, Options, Server, docker};
 use serde_json::json;
 
@@ -248,6 +249,47 @@ async fn lock(folder: &Path) {
     arguments.extend(["uv", "lock", "--quiet", "--no-cache", "--project", "/project"].map(str::to_owned));
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     docker::docker(&arguments).await;
+}
+
+#[tokio::test]
+async fn a_pipeline_runs_on_the_python_that_it_asks_for() {
+    const SAYS: &str = "import sys, ssl, sqlite3, humanize; print(sys.version_info[:2], sys.prefix != sys.base_prefix)";
+    let mirror = Mirror::serve().await;
+    let options = Options::new().uv_cache(UvCache::Own).env("UV_PYTHON_DOWNLOADS_JSON_URL", &mirror.list);
+    let server = Server::start(options).await;
+    let client = server.client();
+    let version = format!("({}) True\n", mirror.version.replace('.', ", "));
+    let other = json!({ "python_version": mirror.version });
+    server.pipeline("other", SAYS).requirements("humanize>=4.9,<5\n").json(&other);
+    server.pipeline("images", SAYS).requirements("humanize>=4.9,<5\n");
+    let run = client.run_well("other").await;
+    assert_eq!(client.log_text(&run.id).await, version);
+    let images = client.run_well("images").await;
+    let log = client.log_text(&images.id).await;
+    assert!(log.starts_with("(3, ") && log != version, "{log}: the image's Python is another one");
+    assert_ne!(run.environment, images.environment, "the same packages, and not the same environment");
+    let seen = environment_of(client, "other").await;
+    assert!(seen.python_version.is_some_and(|python| python.starts_with(&mirror.version)));
+
+    // Kept beside the environments: nobody fetches it again, also not for another environment or after a restart.
+    server.pipeline("without packages", "import sys; print(sys.version_info[:2], True)").json(&other);
+    let run = client.run_well("without packages").await;
+    assert_eq!(client.log_text(&run.id).await, version);
+    assert_eq!(mirror.fetched(), 1);
+    let module = server.uv_cache_dir().join("pythons");
+    assert!(
+        module
+            .read_dir()
+            .expect("a folder")
+            .flatten()
+            .any(|entry| entry.file_name().to_string_lossy().contains("cpython"))
+    );
+
+    server.pipeline("absent", "print('never')").json(&json!({ "python_version": "3.99" }));
+    let run = client.run_to_end("absent").await;
+    assert_eq!(run.error_type, Some(ErrorType::Dependency));
+    let message = run.error_message.expect("a message");
+    assert!(message.contains("Python 3.99") && message.contains("UV_PYTHON_INSTALL_MIRROR"), "{message}");
 }
 
 #[tokio::test]

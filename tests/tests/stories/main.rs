@@ -2,6 +2,7 @@
 //! leaves nothing behind. `scripts/test NAME` runs those whose name contains NAME.
 
 mod access;
+mod accessible;
 mod admission;
 mod audit;
 mod browser;
@@ -11,13 +12,17 @@ mod crash_matrix;
 mod database_trouble;
 mod dependencies;
 mod docker_trouble;
+mod doctor;
+mod documents;
 mod door;
 mod environments;
 mod failures;
+mod image;
 mod isolation;
 mod logs;
 mod metrics;
 mod openapi;
+mod pages;
 mod people;
 mod recovery;
 mod retries;
@@ -25,10 +30,12 @@ mod roles;
 mod schedules;
 mod secrets;
 mod seen;
+mod several_servers;
 mod shutdown;
 mod sync;
 mod sync_hostile;
 mod sync_settings;
+mod sync_tls;
 mod validation;
 mod viewers;
 mod web_budget;

@@ -145,3 +145,45 @@ async fn deleting_a_pipeline_warns_and_stops_its_container() {
     let _ = client.get(&routes::pipeline("hello")).await.problem(404, "pipeline_not_found");
     let _ = delete("").await.problem(404, "pipeline_not_found");
 }
+
+#[tokio::test]
+async fn a_full_limit_delays_what_is_scheduled_and_drops_none() {
+    let options = Options::new().env("MAX_CONCURRENT_RUNS", "1").env("MAX_QUEUED_RUNS", "1");
+    let server = Server::start(options).await;
+    let client = server.client();
+    server.pipeline("hello", SCRIPT);
+    server.pipeline("busy", "import time; print('busy', flush=True); time.sleep(600)");
+    let _ = client.post(routes::SYNC).await.expect(200);
+    let busy = client.start("busy").await;
+    client.log_when(&busy.id, "busy").await;
+    let values = fastflow_shared::StartRun {
+        parameters: BTreeMap::from([("WHO".to_owned(), "a person".to_owned())]),
+        ..fastflow_shared::StartRun::default()
+    };
+    let waiting = client.start_with("hello", &values).await;
+    let _ = client.try_start_with("hello", &values).await.problem(429, "queue_full");
+
+    // What a person is refused, the clock is not.
+    let job: Job =
+        client.write(Method::POST, routes::JOBS, &draft(TriggerType::Interval, "1")).await.expect(201).json();
+    let due = async || {
+        let items = firings(client, &job).await.items;
+        (items.len() >= 5).then_some(items)
+    };
+    let items = until("five due times", Duration::from_secs(60), due).await;
+    assert!(items.iter().all(|firing| firing.status == FiringStatus::Started && firing.reason.is_none()), "{items:?}");
+    let _ = client.try_start_with("hello", &values).await.problem(429, "queue_full");
+    let _ = client.write(Method::PATCH, &routes::job(&job.id), &JobSwitch { enabled: false }).await.expect(200);
+    assert_eq!(client.overview().await.running, 1, "the limit holds");
+
+    let _ = client.cancel(&busy.id).await;
+    client.idle().await;
+    let items = firings(client, &job).await.items;
+    assert!(items.len() >= 5);
+    for firing in items {
+        let run = client.run(&firing.run.expect("what fired has a run").id).await;
+        assert_eq!((run.status, run.trigger), (fastflow_shared::RunStatus::Success, Trigger::Schedule));
+        assert_eq!(client.log(&run.id).await, "the clock\n");
+    }
+    assert_eq!(client.run(&waiting.id).await.status, fastflow_shared::RunStatus::Success);
+}

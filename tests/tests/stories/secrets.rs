@@ -153,7 +153,16 @@ async fn encrypted(client: &Client, value: &str) -> EncryptedValue {
 
 #[tokio::test]
 async fn thirty_secrets_leaked_in_twenty_ways_are_found_nowhere() {
-    let server = Server::start(Options::new().env("LOG_STREAM_RATE_LIMIT", "0")).await;
+    found_nowhere(Database::Sqlite).await;
+}
+
+#[tokio::test]
+async fn thirty_secrets_leaked_in_twenty_ways_are_not_in_a_dump_of_postgresql() {
+    found_nowhere(Database::Postgres).await;
+}
+
+async fn found_nowhere(database: Database) {
+    let server = Server::start(Options::new().database(database).env("LOG_STREAM_RATE_LIMIT", "0")).await;
     let client = server.client();
     let planted = planted();
     let names: Vec<String> = (0..planted.len()).map(|number| format!("SECRET_{number:02}")).collect();
@@ -205,6 +214,14 @@ async fn thirty_secrets_leaked_in_twenty_ways_are_found_nowhere() {
         search.check(path, &client.get(path).await.expect(200).body);
     }
     assert!(search.check_folder(&server.data_dir()) > 3);
+    if database == Database::Postgres {
+        let tables = server.rows().await;
+        for (table, rows) in &tables {
+            search.check(&format!("table {table}"), rows.join("\n").as_bytes());
+        }
+        let count = |name: &str| tables.iter().find(|(table, _)| table == name).map_or(0, |(_, rows)| rows.len());
+        assert!(count("vault") == 28 && count("runs") == 1 && count("audit") > 28, "the dump is whole");
+    }
     // The search itself can find something.
     let found = std::panic::catch_unwind(|| search.check("a probe", planted[0].value.as_bytes()));
     assert!(found.is_err());

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use fastflow_shared::{Readiness, RunStatus, routes};
+use fastflow_tests::options::Database;
 use fastflow_tests::place;
 use fastflow_tests::{Options, Server};
 use reqwest::Method;
@@ -114,7 +115,7 @@ async fn figures_tell_of_runs_and_open_for_their_token_alone() {
 
 #[tokio::test]
 async fn figures_are_closed_until_somebody_is_let_in_and_then_open_by_address() {
-    let mut server = Server::start(Options::new()).await;
+    let mut server = Server::start(Options::new().database(Database::Sqlite)).await;
     let problem = server.client().get("/metrics").await.problem(403, "metrics_closed");
     assert!(problem.detail.contains("METRICS_TOKEN") && problem.detail.contains("METRICS_ALLOW"));
     server.options.env.insert("METRICS_ALLOW".to_owned(), "192.0.2.0/24".to_owned());

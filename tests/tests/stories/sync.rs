@@ -276,6 +276,53 @@ async fn one_broken_requirement_holds_back_nobody_and_its_start_fails_at_once() 
 }
 
 #[tokio::test]
+async fn without_the_package_index_prepared_pipelines_run_and_the_new_ones_are_marked() {
+    let repository = repository("one");
+    repository
+        .write("etl/main.py", "import humanize; print(humanize.intcomma(1234567), 'old')")
+        .write("etl/requirements.txt", "humanize>=4.9,<5\n");
+    repository.commit("Packages");
+    let remote = HttpRemote::serve(&repository, Door::Open).await;
+    let mut server = Server::start(options(&remote.url).uv_cache(UvCache::Own)).await;
+    let told = synced(server.client()).await;
+    assert_eq!(told.details[0].environment_state, EnvironmentState::Ready, "{told:?}");
+
+    // From now on nobody answers where packages come from.
+    for name in ["UV_DEFAULT_INDEX", "UV_INDEX_URL"] {
+        server.options.env.insert(name.to_owned(), "http://127.0.0.1:9/simple".to_owned());
+    }
+    server.restart().await;
+    repository
+        .write("etl/main.py", "import humanize; print(humanize.intcomma(1234567), 'new')")
+        .write("later/main.py", "import cowsay; print('moo')")
+        .write("later/requirements.txt", "cowsay==6.1\n")
+        .write("plain/main.py", "print('plain')");
+    let commit = repository.commit("While the index is away");
+    let client = server.client();
+    let after = sync(client).await;
+    assert_eq!((after.commit.as_deref(), after.last_error.as_deref()), (Some(commit.as_str()), None));
+    let of = |status: &SyncStatus, name: &str| status.details.iter().find(|p| p.name == name).expect("listed").clone();
+    assert_eq!(of(&after, "etl").environment_state, EnvironmentState::Ready);
+    assert_eq!(of(&after, "plain").environment_state, EnvironmentState::Ready);
+    let later = of(&after, "later");
+    assert_eq!(later.environment_state, EnvironmentState::Failed);
+    assert!(later.environment_error.is_some_and(|error| error.contains("127.0.0.1:9")), "it says who does not answer");
+    assert_eq!(output(client, "etl").await, "1,234,567 new\n");
+    assert_eq!(output(client, "plain").await, "plain\n");
+    let run = client.run_to_end("later").await;
+    assert_eq!((run.status, run.error_type), (RunStatus::Failed, Some(ErrorType::Dependency)));
+    assert!(client.log_text(&run.id).await.contains("127.0.0.1:9"));
+
+    // It is back: the next sync that somebody asks for tries again, without a new commit.
+    server.options.env.clear();
+    server.options.env.extend(options(&remote.url).env);
+    server.restart().await;
+    let client = server.client();
+    let _ = sync(client).await;
+    assert_eq!(output(client, "later").await, "moo\n");
+}
+
+#[tokio::test]
 async fn a_second_caller_joins_the_first_and_the_log_is_streamed() {
     let repository = repository("one");
     let remote = HttpRemote::serve(&repository, Door::Open).await;

@@ -15,6 +15,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::Sha256;
+use tokio_rustls::TlsAcceptor;
 
 fn repository(text: &str) -> Repository {
     let repository = Repository::new();
@@ -56,13 +57,13 @@ fn judge(request: &Request, public_key: &str) -> Result<String, String> {
     Ok("201".to_owned())
 }
 
-struct GithubApi {
-    url: String,
-    private_key: String,
+pub(super) struct GithubApi {
+    pub(super) url: String,
+    pub(super) private_key: String,
     state: Arc<Mutex<Stand>>,
 }
 
-async fn github(folder: &Path) -> GithubApi {
+pub(super) async fn github(folder: &Path, tls: Option<TlsAcceptor>) -> GithubApi {
     fs::create_dir_all(folder).expect("a folder");
     git::key(folder, "app", &["-t", "rsa", "-b", "2048", "-m", "PEM"]);
     let private_key = fs::read_to_string(folder.join("app")).expect("a key");
@@ -72,7 +73,7 @@ async fn github(folder: &Path) -> GithubApi {
     fs::remove_file(folder.join("app")).expect("removed");
     let state = Arc::new(Mutex::new(Stand::default()));
     let shared = state.clone();
-    let url = http::serve(Arc::new(move |request| {
+    let handler: http::Handler = Arc::new(move |request| {
         let (state, public_key) = (shared.clone(), public_key.clone());
         Box::pin(async move {
             let judged = judge(&request, &public_key);
@@ -92,8 +93,11 @@ async fn github(folder: &Path) -> GithubApi {
                 }
             }
         })
-    }))
-    .await;
+    });
+    let url = match tls {
+        None => http::serve(handler).await,
+        Some(tls) => http::serve_tls(handler, tls).await,
+    };
     GithubApi { url, private_key, state }
 }
 
@@ -102,7 +106,7 @@ async fn a_github_app_reads_the_repository_with_one_token_an_hour() {
     let repository = repository("by the app");
     let remote = HttpRemote::serve(&repository, Door::Password("ghs_story_2".to_owned())).await;
     let mut server = Server::start(Options::new()).await;
-    let api = github(&server.root().join("github")).await;
+    let api = github(&server.root().join("github"), None).await;
     // The first token has expired already when it arrives.
     api.state.lock().expect("not poisoned").expired = 1;
     let client = server.client();

@@ -62,6 +62,7 @@ pub(super) fn summary(answer: DockerSummary) -> Option<ContainerSummary> {
         name: name.trim_start_matches('/').to_owned(),
         run_id: labels.get(label::RUN_ID).cloned(),
         pipeline: labels.get(label::PIPELINE).cloned(),
+        server: labels.get(label::SERVER).cloned(),
         kind: labels.get(label::KIND).and_then(|kind| Kind::parse(kind)),
         status: state.parse().map_or(Status::Dead, status),
         created_at: DateTime::from_timestamp(answer.created.unwrap_or(0), 0).unwrap_or_default(),

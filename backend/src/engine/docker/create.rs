@@ -32,7 +32,7 @@ pub(super) fn body(
     spec.check()?;
     // Destructured, so that a new field cannot be forgotten here.
     let ContainerSpec { name: _, kind: _, image, user, run_id: _, pipeline: _, mounts, network, limits } = spec;
-    let labels = spec.labels(&options.instance).into_iter().collect();
+    let labels = spec.labels(&options.instance, &options.server).into_iter().collect();
 
     let mut binds = Vec::new();
     let mut tmpfs = HashMap::new();

@@ -29,6 +29,14 @@ impl DockerEngine {
         })
     }
 
+    /// Whether an image is here, without pulling it.
+    ///
+    /// # Errors
+    /// Docker's.
+    pub async fn look_for_image(&self, reference: &str) -> Result<Option<Image>> {
+        self.find_image(reference).await
+    }
+
     async fn find_image(&self, reference: &str) -> Result<Option<Image>> {
         let name = reference.to_owned();
         let inspect = self

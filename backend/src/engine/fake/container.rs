@@ -44,6 +44,8 @@ pub(super) struct Container {
     pub id: ContainerId,
     pub spec: ContainerSpec,
     pub instance: String,
+    /// The server process that made it.
+    pub server: String,
     settings: Settings,
     created_at: DateTime<Utc>,
     inner: Mutex<Inner>,
@@ -84,7 +86,7 @@ struct End {
 }
 
 impl Container {
-    pub fn new(id: ContainerId, spec: ContainerSpec, instance: String, settings: Settings) -> Arc<Self> {
+    pub fn new(id: ContainerId, spec: ContainerSpec, options: &super::super::Options, settings: Settings) -> Arc<Self> {
         let now = settings.clock.now();
         let limits = spec.limits;
         let inner = Inner {
@@ -109,7 +111,8 @@ impl Container {
             log: Log::new(settings.log_bytes),
         };
         let (changes, _) = watch::channel(0);
-        Arc::new(Self { id, spec, instance, settings, created_at: now, inner: Mutex::new(inner), changes })
+        let (instance, server) = (options.instance.clone(), options.server.clone());
+        Arc::new(Self { id, spec, instance, server, settings, created_at: now, inner: Mutex::new(inner), changes })
     }
 
     // ---- what handles ask and tell ----
@@ -128,7 +131,7 @@ impl Container {
             started_at: inner.started_at,
             finished_at: inner.finished_at,
             health: inner.health,
-            labels: self.spec.labels(&self.instance),
+            labels: self.spec.labels(&self.instance, &self.server),
         }
     }
 
@@ -385,6 +388,16 @@ impl Container {
                         return End { code: 1, oom: false };
                     }
                 }
+                Step::Show(paths) => {
+                    let texts: Result<Vec<_>, _> = paths.iter().map(|path| self.read(path)).collect();
+                    match texts {
+                        Ok(texts) => self.print(Source::Stdout, format!("{}\n", texts.join(" ")).into()).await,
+                        Err(complaint) => {
+                            self.print(Source::Stderr, format!("{complaint}\n").into()).await;
+                            return End { code: 1, oom: false };
+                        }
+                    }
+                }
                 Step::Sleep(time) => tokio::time::sleep(time).await,
                 Step::OnTerm(reaction) => self.change(|inner| inner.on_term = reaction),
                 Step::Health(health) => self.set_health(health),
@@ -399,6 +412,16 @@ impl Container {
             }
         }
         End { code: 0, oom: false }
+    }
+
+    /// What is in the file that the container sees at `path`, through its mounts.
+    fn read(&self, path: &str) -> Result<String, String> {
+        let on_host = self.spec.mounts.iter().find_map(|mount| match mount {
+            Mount::Bind { source, target, .. } => Some(source.join(Path::new(path).strip_prefix(target).ok()?)),
+            _ => None,
+        });
+        let on_host = on_host.ok_or_else(|| format!("{path}: No such file or directory"))?;
+        std::fs::read_to_string(on_host).map(|text| text.trim().to_owned()).map_err(|error| format!("{path}: {error}"))
     }
 
     /// Writes a file where the container sees `path`, through its mounts.

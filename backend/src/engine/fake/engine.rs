@@ -119,7 +119,7 @@ impl Engine for FakeEngine {
             state.created += 1;
             // As long as Docker's, and in the order of creation.
             let id = ContainerId::new(format!("{:012x}{:052x}", state.created, 0));
-            let container = Container::new(id.clone(), spec.clone(), self.options.instance.clone(), state.settings);
+            let container = Container::new(id.clone(), spec.clone(), &self.options, state.settings);
             state.containers.insert(id.clone(), container);
             Ok(id)
         })
@@ -288,6 +288,7 @@ fn summary(container: &Container) -> ContainerSummary {
         name: state.name,
         run_id: container.spec.run_id.clone(),
         pipeline: container.spec.pipeline.clone(),
+        server: Some(container.server.clone()),
         kind: Some(container.spec.kind),
         status: state.status,
         created_at: state.created_at.unwrap_or_default(),

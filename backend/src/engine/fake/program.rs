@@ -8,6 +8,7 @@
 //! | `lines 100`, `lines 100 5ms` | prints `1`, `2`, … to stdout, with a pause after each |
 //! | `env NAME` | prints `NAME=value`, or `NAME unset` |
 //! | `file /data/a TEXT`, `file $NAME/a TEXT` | writes a file into a folder that is mounted to be written, on the real disk |
+//! | `show /app/a /app/b` | prints what is in files of folders that are mounted, from the real disk, as one line |
 //! | `sleep 2s` | does nothing; `ms`, `s`, `m`, `h` |
 //! | `term ignore`, `term exit 4`, `term default` | what SIGTERM does from now on |
 //! | `health healthy`, `health unhealthy`, `health starting` | the health check's verdict |
@@ -37,6 +38,7 @@ pub(super) enum Step {
     Lines(u64, Duration),
     Env(String),
     File(String, String),
+    Show(Vec<String>),
     Sleep(Duration),
     OnTerm(Reaction),
     Health(Health),
@@ -80,6 +82,9 @@ fn step(line: &str) -> Option<Step> {
             let named = path.starts_with('/') || path.strip_prefix('$').is_some_and(|path| path.contains('/'));
             named.then(|| Step::File(path.to_owned(), text.to_owned()))?
         }
+        "show" => Step::Show(
+            Some(rest.split_whitespace().map(str::to_owned).collect()).filter(|all: &Vec<_>| !all.is_empty())?,
+        ),
         "sleep" => Step::Sleep(duration(first?)?),
         "term" => Step::OnTerm(match first? {
             "default" => Reaction::Die,
@@ -148,7 +153,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_named() {
-        for nonsense in ["jump", "exit", "exit x", "file a b", "sleep 5", "hex out f", "term what"] {
+        for nonsense in ["jump", "show", "exit", "exit x", "file a b", "sleep 5", "hex out f", "term what"] {
             assert!(parse(&format!("out ok;{nonsense}")).expect_err("nonsense").contains(nonsense), "{nonsense}");
         }
     }

@@ -30,6 +30,7 @@ use tokio::time::Instant;
 use self::mortal::Mortal;
 use super::{LaunchError, Options, Rooms, Runs, RunsError, Start, Steps};
 use crate::catalog::{self, Catalog};
+use crate::cluster::Cluster;
 use crate::crypto::Keyring;
 use crate::domain::clock::{Clock, Millis, SharedClock};
 use crate::engine::fake::{FakeDocker, program};
@@ -187,6 +188,7 @@ impl World {
         let folders = catalog::Options { pipelines_dir: self.path("pipelines"), code_dir: self.path("code") };
         let rooms = Rooms {
             store: store.clone(),
+            cluster: Cluster::alone(store.clone(), clock.clone()),
             journal,
             engine: engine.clone(),
             catalog: Catalog::new(folders, store.clone(), clock.clone()),

@@ -7,6 +7,7 @@ mod pipelines;
 mod record;
 mod runs;
 mod sync;
+mod upgrade;
 mod upkeep;
 
 use std::time::{Duration, Instant};

@@ -335,6 +335,26 @@ async fn nul_stops_neither_a_record_nor_a_question() {
     .await;
 }
 
+#[tokio::test]
+async fn of_two_servers_that_take_a_run_one_has_it() {
+    on_both(async |store| {
+        let run = new_run("r1", "etl", 1);
+        store.insert_run(&run).await.expect("stored");
+        assert!(store.take_run("r1", None, "a").await.expect("answered"));
+        assert!(!store.take_run("r1", None, "b").await.expect("answered"));
+        assert!(store.take_run("r1", Some("a"), "b").await.expect("answered"));
+        assert_eq!(store.run("r1").await.expect("row").spec.owner.as_deref(), Some("b"));
+        let of_others = async |me| store.runs_of_others(me, Millis(0)).await.expect("answered").len();
+        assert_eq!((of_others("a").await, of_others("b").await), (1, 0));
+        assert!(store.stops_of("b").await.expect("answered").is_empty());
+        let reason = StopReason::Cancelled { by: None };
+        store.request_stop("r1", &reason, Millis(5)).await.expect("stored");
+        assert_eq!(store.stops_of("b").await.expect("answered"), [("r1".to_owned(), reason)]);
+        assert!(store.stops_of("a").await.expect("answered").is_empty());
+    })
+    .await;
+}
+
 /// A note of a container alone.
 fn container(mask: Option<&str>) -> StartNote<'_> {
     const NOTHING: &UsedEnvironment =
