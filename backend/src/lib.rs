@@ -18,6 +18,8 @@ pub mod meters;
 pub mod outbound;
 pub mod runs;
 pub mod schedule;
+pub mod settings;
+pub mod storage;
 pub mod store;
 pub mod sync;
 pub mod upkeep;

@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 
 /// Floor of each room. On the top floor `main` calls `app` and `app` reads `config`, so these three have steps of their own.
 /// `config` may see all rooms below, for it fills their `Options`.
-const FLOORS: [(&str, u32); 24] = [
+const FLOORS: [(&str, u32); 26] = [
     ("main", 82),
     ("app", 81),
     ("config", 80),
     ("api", 70),
+    ("storage", 60),
     ("upkeep", 60),
     ("schedule", 50),
     ("sync", 50),
@@ -23,6 +24,7 @@ const FLOORS: [(&str, u32); 24] = [
     ("audit", 20),
     ("auth", 20),
     ("catalog", 20),
+    ("settings", 20),
     ("cluster", 20),
     ("vault", 20),
     ("store", 10),

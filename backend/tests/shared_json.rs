@@ -101,10 +101,52 @@ fn storage() -> Storage {
     Storage {
         link_mode: "copy".to_owned(),
         measured_at: Some(time()),
+        next_at: Some(time()),
         bytes: Some(1 << 40),
         budget_bytes: None,
+        cache_bytes: Some(7),
+        cache_budget_bytes: Some(9),
+        free_bytes: Some(1),
+        min_free_bytes: 2,
+        starts_refused: text("full"),
         environments: Some(3),
         environments_in_use: Some(2),
+        parts: vec![storage_part()],
+        next: vec![storage_item()],
+    }
+}
+
+fn storage_part() -> StoragePart {
+    StoragePart { kind: "logs".to_owned(), bytes: 1 << 33, spare_bytes: 1, count: 2 }
+}
+
+fn storage_item() -> StorageItem {
+    StorageItem {
+        kind: "logs".to_owned(),
+        name: "n".to_owned(),
+        pipeline_name: text("p"),
+        bytes: 3,
+        last_used_at: time(),
+        reason: "age".to_owned(),
+        at: Some(time()),
+    }
+}
+
+fn setting() -> Setting {
+    Setting {
+        group: "g".to_owned(),
+        name: "N".to_owned(),
+        what: "w".to_owned(),
+        allowed: "a".to_owned(),
+        value: "v".to_owned(),
+        origin: "changed".to_owned(),
+        default: String::new(),
+        changeable: true,
+        changed_at: Some(time()),
+        changed_by: text("ada"),
+        otherwise: text("o"),
+        otherwise_origin: text("default"),
+        problem: None,
     }
 }
 
@@ -777,6 +819,12 @@ fn every_type_is_the_same_json_for_the_server_and_the_browser() {
         parity(&[locked_package()]),
         parity(&[environment()]),
         parity(&[storage()]),
+        parity(&[storage_part()]),
+        parity(&[storage_item()]),
+        parity(&[Cleanup { done: true, runs: 1, log_bytes: 2, items: vec![storage_item()] }]),
+        parity(&[Backup { name: "n".to_owned(), bytes: 1, created_at: time() }]),
+        parity(&[setting()]),
+        parity(&[SettingChange { value: "7".to_owned() }]),
         parity(&[Health { status: "ok".to_owned(), version: "0.1.0".to_owned() }]),
         parity(&[check()]),
         parity(&[Readiness { ready: true, checks: vec![check()] }]),

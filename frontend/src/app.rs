@@ -76,6 +76,8 @@ fn inside(route: &Route) -> Html {
         Route::Jobs => html! { <pages::Jobs /> },
         Route::Sync => html! { <pages::SyncPage /> },
         Route::System => html! { <pages::System /> },
+        Route::Storage => html! { <pages::StoragePage /> },
+        Route::Settings => html! { <pages::SettingsPage /> },
         Route::Users => html! { <pages::Users /> },
         Route::Audit => html! { <pages::Audit /> },
         Route::Account => html! { <pages::Account /> },

@@ -1,5 +1,6 @@
 //! The few things that only a browser has: storage, the document, the clipboard. Every one may be missing or refused.
 
+use chrono::{DateTime, Utc};
 use wasm_bindgen::JsCast;
 use web_sys::{Document, HtmlElement, Window};
 
@@ -111,4 +112,11 @@ pub async fn may_notify() -> bool {
 /// Shows a notification of the system, if that was allowed.
 pub fn notify(title: &str) {
     let _ = web_sys::Notification::new(title);
+}
+
+/// The instant of a local time as its field has it, like `2026-11-21T18:34`.
+#[must_use]
+pub fn instant(local: &str) -> Option<DateTime<Utc>> {
+    let time = js_sys::Date::new(&local.into()).get_time();
+    if time.is_nan() { None } else { DateTime::from_timestamp_millis(time as i64) }
 }

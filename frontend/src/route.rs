@@ -40,6 +40,10 @@ pub enum Route {
     Sync,
     /// The server itself.
     System,
+    /// What is kept on the disk.
+    Storage,
+    /// What is set.
+    Settings,
     /// Users.
     Users,
     /// The audit log.
@@ -67,6 +71,8 @@ impl Route {
             ["schedules"] => Self::Jobs,
             ["sync"] => Self::Sync,
             ["system"] => Self::System,
+            ["storage"] => Self::Storage,
+            ["settings"] => Self::Settings,
             ["users"] => Self::Users,
             ["audit"] => Self::Audit,
             ["account"] => Self::Account,
@@ -96,6 +102,8 @@ impl Route {
             Self::Jobs => "/schedules".to_owned(),
             Self::Sync => "/sync".to_owned(),
             Self::System => "/system".to_owned(),
+            Self::Storage => "/storage".to_owned(),
+            Self::Settings => "/settings".to_owned(),
             Self::Users => "/users".to_owned(),
             Self::Audit => "/audit".to_owned(),
             Self::Account => "/account".to_owned(),
@@ -123,6 +131,8 @@ mod tests {
             Route::Jobs,
             Route::Sync,
             Route::System,
+            Route::Storage,
+            Route::Settings,
             Route::Users,
             Route::Audit,
             Route::Account,

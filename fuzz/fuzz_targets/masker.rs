@@ -1,7 +1,7 @@
 //! Any stream, cut anywhere, with any secrets: nothing panics, nothing of a secret is left, every byte is counted, and the
 //! result does not depend on the cuts.
 //!
-//! `cargo +nightly fuzz run masker -- -max_total_time=600`, in this folder's parent.
+//! `RUSTC_BOOTSTRAP=1 cargo fuzz run -s none masker -- -max_total_time=600`, in the repository's root.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

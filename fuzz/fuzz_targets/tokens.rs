@@ -1,7 +1,7 @@
 //! Whatever somebody sends as a token, or a proxy as an address: nothing panics, a token that is taken is taken as it is, and
 //! nobody who is not trusted is believed.
 //!
-//! `cargo +nightly fuzz run tokens -- -max_total_time=600`, in this folder's parent.
+//! `RUSTC_BOOTSTRAP=1 cargo fuzz run -s none tokens -- -max_total_time=600`, in the repository's root.
 #![no_main]
 
 use std::net::IpAddr;

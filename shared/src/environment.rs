@@ -1,4 +1,4 @@
-//! Sealed environments: what is in them, and the room that they take.
+//! Sealed environments: what is in them.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -49,22 +49,4 @@ pub struct PipelineEnvironment {
     pub link_mode: Option<String>,
     /// Its packages, as they are locked.
     pub packages: Vec<LockedPackage>,
-}
-
-/// The room that environments, uv's cache and kept code take.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(poem_openapi::Object))]
-pub struct Storage {
-    /// `hardlink` when uv can link files from its cache into environments, `copy` when they take their room twice.
-    pub link_mode: String,
-    /// When the rest was measured; absent until the chore `environments` has run once.
-    pub measured_at: Option<DateTime<Utc>>,
-    /// Bytes on the disk.
-    pub bytes: Option<i64>,
-    /// What they are to stay within; absent when there is no limit.
-    pub budget_bytes: Option<i64>,
-    /// Sealed environments.
-    pub environments: Option<i64>,
-    /// Those of them that pipelines or runs use.
-    pub environments_in_use: Option<i64>,
 }

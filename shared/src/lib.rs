@@ -17,7 +17,9 @@ pub mod routes;
 mod run;
 mod schedule;
 mod secret;
+mod setting;
 mod source;
+mod storage;
 mod sync;
 mod system;
 
@@ -33,6 +35,8 @@ pub use problem::*;
 pub use run::*;
 pub use schedule::*;
 pub use secret::*;
+pub use setting::*;
 pub use source::*;
+pub use storage::*;
 pub use sync::*;
 pub use system::*;

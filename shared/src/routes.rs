@@ -52,7 +52,13 @@ pub const SYNC_WEBHOOK: &str = "/api/sync/webhook";
 pub const SECRETS: &str = "/api/secrets";
 /// `GET`: jobs; `POST`: make one.
 pub const JOBS: &str = "/api/scheduler/jobs";
-/// `GET`: the room that environments take.
+/// `GET`: the settings that hold.
+pub const SETTINGS: &str = "/api/settings";
+/// `GET`: what retention would delete; `POST`: delete it now.
+pub const CLEANUP: &str = "/api/cleanup";
+/// `GET`, `POST`: backups of the database.
+pub const BACKUPS: &str = "/api/backups";
+/// `GET`: what is kept on the disk.
 pub const STORAGE: &str = "/api/storage";
 /// `POST`: explain a trigger.
 pub const EXPLAIN: &str = "/api/scheduler/explain";
@@ -98,6 +104,24 @@ pub fn decode(text: &str) -> String {
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// `POST`: do a periodic chore now.
+#[must_use]
+pub fn chore_run(name: &str) -> String {
+    format!("{CHORES}/{}/run", segment(name))
+}
+
+/// `PUT`: change a setting; `DELETE`: back to the environment's value.
+#[must_use]
+pub fn setting(name: &str) -> String {
+    format!("{SETTINGS}/{}", segment(name))
+}
+
+/// `GET`: a backup as a file.
+#[must_use]
+pub fn backup_file(name: &str) -> String {
+    format!("{BACKUPS}/{}/file", segment(name))
 }
 
 /// `GET`, `PUT`, `PATCH`, `DELETE`: one job.

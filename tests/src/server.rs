@@ -181,6 +181,10 @@ impl Server {
         if let Some(schema) = &self.schema {
             command.env("DATABASE_URL", schema.url());
         }
+        if self.options.log_disk.is_some() {
+            // Such a disk is smaller than what is kept free of others.
+            command.env("DATA_MIN_FREE_MB", "0");
+        }
         command.envs(&self.options.env);
     }
 

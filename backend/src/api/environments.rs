@@ -1,6 +1,6 @@
-//! Environments: what a pipeline's is made of, and the room that all take.
+//! Environments: what a pipeline's is made of.
 
-use fastflow_shared::{PipelineEnvironment, Storage};
+use fastflow_shared::PipelineEnvironment;
 use poem_openapi::OpenApi;
 use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
@@ -26,13 +26,5 @@ impl EnvironmentsApi {
     async fn environment(&self, _access: Access, name: Path<String>) -> ApiResult<Json<PipelineEnvironment>> {
         let pipeline = self.0.catalog.pipeline(&name).ok_or_else(|| ApiError::no_pipeline(&name))?;
         Ok(Json(self.0.sync.environment(&pipeline).await?))
-    }
-
-    /// Get the room that environments take
-    ///
-    /// Together with uv's cache and kept code; measured by the chore `environments`.
-    #[oai(path = "/storage", method = "get", operation_id = "getStorage", tag = "Tag::System")]
-    async fn storage(&self, _access: Access) -> ApiResult<Json<Storage>> {
-        Ok(Json(self.0.sync.storage()))
     }
 }

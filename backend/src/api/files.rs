@@ -28,6 +28,13 @@ pub struct FileBytes {
     part: Option<(Range<u64>, u64)>,
 }
 
+impl FileBytes {
+    /// A whole file.
+    pub fn whole(body: Body, name: String, content_type: &'static str) -> Self {
+        Self { body, name, content_type, part: None }
+    }
+}
+
 impl Payload for FileBytes {
     const CONTENT_TYPE: &'static str = "application/octet-stream";
 

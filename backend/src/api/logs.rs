@@ -194,7 +194,7 @@ impl LogsApi {
             (None, None, Some(lines)) => journal::Start::Tail(lines),
             (None, None, None) => journal::Start::Offset(0),
         };
-        let options = FollowOptions { start, rate: self.0.log_rate, heartbeat: HEARTBEAT };
+        let options = FollowOptions { start, rate: self.0.settings.tuning().log_stream_rate, heartbeat: HEARTBEAT };
         let api = self.0.clone();
         let logged = stream::unfold(Some(Reader::Waiting(options)), move |reader| {
             let (api, run) = (api.clone(), run.0);

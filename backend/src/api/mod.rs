@@ -19,7 +19,9 @@ mod runs;
 mod scheduler;
 mod secrets;
 mod security;
+mod settings;
 mod spa;
+mod storage;
 mod sync;
 mod system;
 mod tokens;
@@ -42,6 +44,8 @@ use crate::domain::forwarded::{self, Seen};
 use crate::journal::Journal;
 use crate::runs::Runs;
 use crate::schedule::Schedule;
+use crate::settings::Settings;
+use crate::storage::Storage;
 use crate::store::Store;
 use crate::sync::Sync;
 use crate::upkeep::Upkeep;
@@ -87,6 +91,10 @@ pub struct Api {
     pub runs: Runs,
     /// Jobs.
     pub schedule: Schedule,
+    /// Settings, and changes of them.
+    pub settings: Settings,
+    /// What is kept on the disk.
+    pub storage: Storage,
     /// The database.
     pub store: Store,
     /// The code.
@@ -97,8 +105,6 @@ pub struct Api {
     pub vault: Vault,
     /// Time.
     pub clock: SharedClock,
-    /// Lines per second that a viewer of a log is sent; 0 for all.
-    pub log_rate: u32,
     /// Who may read the figures.
     pub metrics: MetricsAccess,
     /// Proxies whose word about the client is taken.
@@ -134,7 +140,7 @@ fn services(
         scheduler::SchedulerApi(api.clone()),
         secrets::SecretsApi(api.clone()),
         sync::SyncApi(api.clone()),
-        system::SystemApi(api.clone()),
+        (system::SystemApi(api.clone()), settings::SettingsApi(api.clone()), storage::StorageApi(api.clone())),
         environments::EnvironmentsApi(api.clone()),
     );
     let service = OpenApiService::new(operations, "Fast-Flow", env!("CARGO_PKG_VERSION"));

@@ -12,7 +12,9 @@ use crate::catalog::CatalogError;
 use crate::journal::JournalError;
 use crate::runs::{LaunchError, RunsError};
 use crate::schedule::ScheduleError;
-use crate::store::StoreError;
+use crate::settings::SettingsError;
+use crate::storage::StorageError;
+use crate::store::{BackupError, StoreError};
 use crate::sync::{SyncError, TidyError};
 use crate::vault::VaultError;
 
@@ -215,6 +217,10 @@ impl From<StoreError> for ApiError {
                 tracing::warn!("the database is unavailable: {}", chain(&error));
                 Self::unavailable("database_unavailable", "The database does not answer. Try again in a moment.")
             }
+            StoreError::Damaged { .. } => {
+                tracing::error!("{error}");
+                Self::unavailable("database_damaged", error.to_string())
+            }
             StoreError::NotFound { what, .. } => Self::not_found("not_found", format!("There is no such {what}.")),
             _ => Self::internal(&error),
         }
@@ -249,6 +255,7 @@ impl From<LaunchError> for ApiError {
             LaunchError::BadValues(errors) => Self::unprocessable("invalid_values", text, errors),
             LaunchError::QueueFull { retry_after, .. } => Self::too_many("queue_full", text, i64::from(retry_after)),
             LaunchError::DockerUnavailable(_) => Self::unavailable("docker_unavailable", text),
+            LaunchError::NoRoom(_) => Self::unavailable("storage_full", text),
             LaunchError::Closing => Self::unavailable("shutting_down", text),
             LaunchError::Room(error) => error.into(),
         }
@@ -297,7 +304,36 @@ impl From<TidyError> for ApiError {
     fn from(error: TidyError) -> Self {
         match error {
             TidyError::Store(error) => error.into(),
-            TidyError::Catalog(error) => error.into(),
+            other => Self::internal(&other),
+        }
+    }
+}
+
+impl From<SettingsError> for ApiError {
+    fn from(error: SettingsError) -> Self {
+        let text = error.to_string();
+        match error {
+            SettingsError::Unknown(_) => Self::not_found("setting_not_found", text),
+            SettingsError::Fixed(_) => Self::conflict("setting_fixed", text),
+            SettingsError::Bad(errors) => Self::unprocessable("invalid_values", text, errors),
+            SettingsError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StorageError> for ApiError {
+    fn from(error: StorageError) -> Self {
+        let text = error.to_string();
+        match error {
+            StorageError::Store(error) | StorageError::Backup(BackupError::Store(error)) => error.into(),
+            StorageError::Journal(error) => error.into(),
+            StorageError::Catalog(error) => error.into(),
+            StorageError::UnknownBackup(_) => Self::not_found("backup_not_found", text),
+            StorageError::Backup(BackupError::NotSqlite) => Self::conflict("backup_by_pg_dump", text),
+            StorageError::Left(_) | StorageError::Backup(_) => {
+                tracing::error!("{text}");
+                Self::unavailable("storage_failed", text)
+            }
             other => Self::internal(&other),
         }
     }

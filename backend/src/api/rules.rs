@@ -170,6 +170,16 @@ pub const RULES: &[Rule] = &[
     viewer("getOverview"),
     viewer("getStorage"),
     viewer("listChores"),
+    admin("runChore").audited("chore.run"),
+    // What is kept, and for how long.
+    admin("listSettings"),
+    admin("changeSetting").audited("setting.change"),
+    admin("resetSetting").audited("setting.reset"),
+    operator("previewCleanup"),
+    admin("cleanUp").audited("storage.clean_up"),
+    admin("listBackups"),
+    admin("createBackup").audited("backup.create"),
+    admin("getBackupFile").discloses("backup.download"),
     // Schedules.
     viewer("listJobs"),
     viewer("getJob"),

@@ -6,17 +6,15 @@ use fastflow_shared::{Check, Chore, Health, LiveEvent, Overview, Readiness, even
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use poem::web::sse::Event;
+use poem_openapi::param::Path;
 use poem_openapi::payload::{EventStream, Json};
 use poem_openapi::types::ToJSON;
 use poem_openapi::{ApiResponse, OpenApi};
 use tokio::sync::broadcast::error::RecvError;
 
-use super::problem::ApiResult;
+use super::problem::{ApiError, ApiResult};
 use super::security::Access;
 use super::{Api, Tag};
-
-/// Free bytes below which the server does not call itself ready.
-const MIN_FREE: u64 = 256 << 20;
 
 /// The operations below `/api`.
 pub struct SystemApi(pub Api);
@@ -61,14 +59,15 @@ impl ProbeApi {
             detail: docker.map_or_else(|error| error.to_string(), |info| format!("Docker {}", info.engine_version)),
         };
         let mut checks = vec![database, docker];
-        checks.extend(self.0.metrics.folders.iter().map(|(name, folder)| disk(name, folder)));
+        let floor = self.0.settings.tuning().min_free_bytes;
+        checks.extend(self.0.metrics.folders.iter().map(|(name, folder)| disk(name, folder, floor)));
         let readiness = Readiness { ready: checks.iter().all(|check| check.ok), checks };
         if readiness.ready { ReadyAnswer::Ready(Json(readiness)) } else { ReadyAnswer::NotReady(Json(readiness)) }
     }
 }
 
 /// Whether a folder can be written and has room.
-fn disk(name: &str, folder: &std::path::Path) -> Check {
+fn disk(name: &str, folder: &std::path::Path, floor: u64) -> Check {
     use rustix::fs::{Access, access, statvfs};
     let name = if name == "data" { "disk" } else { name }.to_owned();
     let looked = access(folder, Access::WRITE_OK).and_then(|()| statvfs(folder));
@@ -76,7 +75,7 @@ fn disk(name: &str, folder: &std::path::Path) -> Check {
         Ok(stat) => {
             let free = stat.f_bavail.saturating_mul(stat.f_frsize);
             let text = format!("{} free", crate::domain::size::format_bytes(free));
-            (free >= MIN_FREE, text)
+            (free >= floor, text)
         }
         Err(error) => (false, format!("the folder cannot be written: {error}")),
     };
@@ -111,6 +110,15 @@ impl SystemApi {
     #[oai(path = "/chores", method = "get", operation_id = "listChores")]
     async fn chores(&self, _access: Access) -> ApiResult<Json<Vec<Chore>>> {
         Ok(Json(self.0.upkeep.report()))
+    }
+
+    /// Do a periodic chore now
+    ///
+    /// Instead of when it is due next. The answer comes when it is done, and says what became of it.
+    #[oai(path = "/chores/:name/run", method = "post", operation_id = "runChore")]
+    async fn run_chore(&self, _access: Access, name: Path<String>) -> ApiResult<Json<Chore>> {
+        let unknown = || ApiError::not_found("chore_not_found", format!("There is no chore {:?}.", *name));
+        Ok(Json(self.0.upkeep.run(&name).await.ok_or_else(unknown)?))
     }
 
     /// Follow what changes on the server

@@ -1,13 +1,18 @@
 //! The list of periodic chores: what is done, how often, and in which words its result is told.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::audit::Audit;
 use crate::auth::Auth;
 use crate::catalog::Catalog;
 use crate::cluster::{BEAT, Cluster};
+use crate::domain::size::format_bytes;
 use crate::runs::{Runs, RunsError};
 use crate::schedule::Schedule;
+use crate::settings::{Settings, SettingsError};
+use crate::storage::Storage;
 use crate::store::{Store, StoreError};
 use crate::sync::Sync;
 use crate::upkeep::Chore;
@@ -24,23 +29,43 @@ const SCHEDULE_ROUND: Duration = Duration::from_secs(10);
 /// Pause between two such rounds: how late a due time may be noticed.
 const SCHEDULE_PAUSE: Duration = Duration::from_millis(50);
 
+/// The rooms whose chores these are.
+pub struct Rooms {
+    /// Sessions.
+    pub auth: Auth,
+    /// Entries of the audit log.
+    pub audit: Audit,
+    /// Kept code.
+    pub catalog: Catalog,
+    /// Which server leads.
+    pub cluster: Cluster,
+    /// Containers, networks and volumes.
+    pub runs: Runs,
+    /// Due times.
+    pub schedule: Schedule,
+    /// What was changed elsewhere.
+    pub settings: Settings,
+    /// What is kept on the disk.
+    pub storage: Storage,
+    /// SQLite's log.
+    pub store: Store,
+    /// The code.
+    pub sync: Sync,
+}
+
 /// What each server does for itself; everything else is done by the one that leads.
-const EVERYWHERE: [&str; 5] = ["servers", "others", "docker", "recover", "sync"];
+const EVERYWHERE: [&str; 6] = ["servers", "others", "docker", "recover", "settings", "sync"];
+
+/// How often the size of SQLite's write-ahead log is looked at.
+const WAL_LOOK: Duration = Duration::from_secs(30);
+
+/// How often it is moved into the database whatever its size.
+const WAL_EVERY: Duration = Duration::from_secs(600);
 
 /// All chores.
-#[expect(clippy::too_many_arguments, reason = "each is a room whose chores these are")]
-pub fn all(
-    auth: &Auth,
-    catalog: &Catalog,
-    store: &Store,
-    runs: &Runs,
-    sync: &Sync,
-    schedule: &Schedule,
-    uv_cache_max_bytes: Option<u64>,
-    audit: &Audit,
-    audit_kept: Option<Duration>,
-    cluster: &Cluster,
-) -> Vec<Chore> {
+#[must_use]
+pub fn all(rooms: &Rooms) -> Vec<Chore> {
+    let Rooms { auth, audit, catalog, cluster, runs, schedule, settings, storage, store, sync } = rooms;
     let seconds = Duration::from_secs;
     let all = vec![
         Chore::new("servers", "Says that this server is there, looks who else is, and which one leads.", BEAT, {
@@ -119,11 +144,11 @@ pub fn all(
             "Deletes entries of the audit log that are old enough (AUDIT_KEEP_DAYS).",
             seconds(3600),
             {
-                let audit = audit.clone();
+                let (audit, settings) = (audit.clone(), settings.clone());
                 move || {
-                    let audit = audit.clone();
+                    let (audit, kept) = (audit.clone(), settings.tuning().audit_kept);
                     async move {
-                        let purged = match audit_kept {
+                        let purged = match kept {
                             Some(kept) => audit.purge(kept).await?,
                             None => 0,
                         };
@@ -132,6 +157,16 @@ pub fn all(
                 }
             },
         ),
+        Chore::new("settings", "Takes over settings that were changed elsewhere.", seconds(10), {
+            let settings = settings.clone();
+            move || {
+                let settings = settings.clone();
+                async move {
+                    let different = settings.reload().await?;
+                    Ok::<_, SettingsError>(if different { "taken over" } else { "nothing new" }.to_owned())
+                }
+            }
+        }),
         Chore::new("code", "Deletes code that no run has used for 30 days.", seconds(3600), {
             let catalog = catalog.clone();
             move || {
@@ -140,26 +175,74 @@ pub fn all(
             }
         }),
         Chore::new(
-            "environments",
-            "Keeps environments, uv's cache and kept code within UV_CACHE_MAX_MB.",
-            seconds(600),
+            "cleanup",
+            "Deletes runs that LOG_RETENTION_RUNS and LOG_RETENTION_DAYS do not keep, with their files.",
+            seconds(3600),
             {
-                let sync = sync.clone();
+                let storage = storage.clone();
                 move || {
-                    let sync = sync.clone();
-                    async move { sync.tidy(uv_cache_max_bytes).await.map(|pruned| pruned.to_string()) }
+                    let storage = storage.clone();
+                    async move {
+                        storage.clean_up().await.map(|done| {
+                            let bytes = u64::try_from(done.log_bytes).unwrap_or(0);
+                            format!("{} runs deleted, {}", done.runs, format_bytes(bytes))
+                        })
+                    }
                 }
             },
-        ),
-        Chore::new("checkpoint", "Moves SQLite's write-ahead log into the database.", seconds(600), {
-            let store = store.clone();
-            move || {
-                let store = store.clone();
-                async move {
-                    store.wal_checkpoint().await.map(|whole| {
-                        if whole { "all of it moved".to_owned() } else { "readers were in the way".to_owned() }
-                    })
+        )
+        .every(|tuning| tuning.cleanup_every)
+        .first_after(seconds(60)),
+        Chore::new(
+            "storage",
+            "Measures what is kept and keeps it within UV_CACHE_MAX_MB and DATA_MAX_MB.",
+            seconds(600),
+            {
+                let storage = storage.clone();
+                move || {
+                    let storage = storage.clone();
+                    async move { storage.make_room().await }
                 }
+            },
+        )
+        .every(|tuning| tuning.storage_every)
+        .first_after(seconds(5)),
+        Chore::new(
+            "backup",
+            "Makes a backup of SQLite when the last one is old enough, and deletes the oldest.",
+            seconds(600),
+            {
+                let storage = storage.clone();
+                move || {
+                    let storage = storage.clone();
+                    async move { storage.back_up_if_due().await }
+                }
+            },
+        )
+        .first_after(seconds(120)),
+        Chore::new(
+            "janitor",
+            "Removes volumes and networks in Docker that carry our label and that nobody uses.",
+            seconds(3600),
+            {
+                let runs = runs.clone();
+                move || {
+                    let runs = runs.clone();
+                    async move {
+                        let swept = runs.sweep_docker().await;
+                        swept.map(|swept| format!("{} volumes and {} networks removed", swept.volumes, swept.networks))
+                    }
+                }
+            },
+        )
+        .every(|tuning| tuning.janitor_every)
+        .first_after(seconds(90)),
+        Chore::new("checkpoint", "Moves SQLite's write-ahead log into the database.", WAL_LOOK, {
+            let (store, settings) = (store.clone(), settings.clone());
+            let last = Arc::new(AtomicU64::new(0));
+            move || {
+                let (store, most, last) = (store.clone(), settings.tuning().wal_max_bytes, last.clone());
+                async move { checkpoint(&store, most, &last).await }
             }
         }),
     ];
@@ -171,4 +254,23 @@ pub fn all(
         chore.while_ours(move || cluster.leads())
     };
     all.into_iter().map(led).collect()
+}
+
+/// Looks after the write-ahead log; `looks` counts since it was last moved.
+async fn checkpoint(store: &Store, most: u64, looks: &AtomicU64) -> Result<String, String> {
+    let due = looks.fetch_add(1, Ordering::Relaxed) + 1 >= WAL_EVERY.as_secs() / WAL_LOOK.as_secs();
+    let wal = store.tend_wal(most, due).await.map_err(|error| error.to_string())?;
+    let size = format_bytes(wal.bytes);
+    match wal.moved {
+        None => Ok(format!("{size} in it")),
+        Some(true) => {
+            looks.store(0, Ordering::Relaxed);
+            Ok("all of it moved".to_owned())
+        }
+        Some(false) if wal.bytes > most => Err(format!(
+            "it has grown to {size}, more than SQLITE_WAL_MAX_MB, and cannot be moved while somebody reads: look for a long \
+             export, or for another program that has the database open"
+        )),
+        Some(false) => Ok(format!("readers were in the way; {size} in it")),
+    }
 }

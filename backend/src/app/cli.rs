@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use tracing::error;
 
 use super::people::{self, UserCommand};
-use super::{doctor, health, measure, rotate, serve, telemetry, validate};
+use super::{backup, doctor, health, measure, rotate, serve, telemetry, validate};
 use crate::config::{self, Config, Sources};
 use crate::domain::schema::pipeline_schema;
 
@@ -64,6 +64,23 @@ enum Command {
     /// Put the new key before the old one, separated by a comma, restart the server, call this, and then remove the old key.
     /// It may be broken off and called again. Values in encrypted_env of a pipeline.json are not touched.
     RotateKey,
+    /// Write a backup of the SQLite database to a file, with the server running or not.
+    ///
+    /// It holds neither the encryption key nor logs. PostgreSQL has pg_dump.
+    Backup {
+        /// The file; it must not be there yet.
+        file: PathBuf,
+    },
+    /// Put a backup in the place of the SQLite database. No server may be running.
+    ///
+    /// The backup is checked first, and the database that it replaces is kept under another name.
+    Restore {
+        /// The backup.
+        file: PathBuf,
+        /// Replace a database that is there.
+        #[arg(long)]
+        force: bool,
+    },
     /// Print a JSON Schema of pipeline.json, for editors.
     Schema,
     /// Look after users, with the server running or not.
@@ -111,7 +128,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Err(error) => fail(&error.to_string()),
         },
         Some(Command::RotateKey) => rotate_key(),
-        Some(Command::User(command)) => user(&command),
+        Some(Command::Backup { file }) => with_database(|config| async move { backup::back_up(&config, &file).await }),
+        Some(Command::Restore { file, force }) => {
+            with_database(|config| async move { backup::restore(&config, &file, force).await })
+        }
+        Some(Command::User(command)) => with_database(|config| async move { people::run(&command, &config).await }),
         Some(Command::Doctor { json }) => diagnose(json),
         Some(Command::Health) => match load().map(|config| health::ask(config.server.bind_address)) {
             Ok(Ok(())) => print("ok\n"),
@@ -128,8 +149,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn start() -> ExitCode {
-    let config = match load() {
-        Ok(config) => config,
+    let (config, sources) = match load_with_sources() {
+        Ok(loaded) => loaded,
         Err(code) => return code,
     };
     telemetry::start(&config.server);
@@ -137,7 +158,7 @@ fn start() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("the server's threads cannot be started: {error}")),
     };
-    match runtime.block_on(serve(config)) {
+    match runtime.block_on(serve(config, sources)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Through the log as well as any other message, so that a collector of JSON lines gets it.
@@ -165,7 +186,12 @@ fn rotate_key() -> ExitCode {
     }
 }
 
-fn user(command: &UserCommand) -> ExitCode {
+/// Does something with the database and prints what it says.
+fn with_database<F, E>(work: impl FnOnce(Config) -> F) -> ExitCode
+where
+    F: Future<Output = Result<String, E>>,
+    E: Error + 'static,
+{
     let config = match load() {
         Ok(config) => config,
         Err(code) => return code,
@@ -174,7 +200,7 @@ fn user(command: &UserCommand) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("nothing can be done on this machine: {error}")),
     };
-    match runtime.block_on(people::run(command, &config)) {
+    match runtime.block_on(work(config)) {
         Ok(text) => print(&text),
         Err(error) => fail(&chain(&error)),
     }
@@ -213,8 +239,13 @@ fn in_lines(value: &impl serde::Serialize) -> String {
 }
 
 fn load() -> Result<Config, ExitCode> {
+    load_with_sources().map(|(config, _)| config)
+}
+
+fn load_with_sources() -> Result<(Config, Sources), ExitCode> {
     let sources = Sources::of_process().map_err(|error| fail(&format!(".env cannot be read: {error}")))?;
-    Config::load(&sources).map_err(|mistakes| fail(&mistakes.to_string()))
+    let config = Config::load(&sources).map_err(|mistakes| fail(&mistakes.to_string()))?;
+    Ok((config, sources))
 }
 
 /// Not by `print!`, which panics when the reader (`| head`) is gone.

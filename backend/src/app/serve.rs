@@ -15,7 +15,7 @@ use crate::audit::{self, Audit};
 use crate::auth::{Auth, AuthError, FirstUser};
 use crate::catalog::{self, Catalog};
 use crate::cluster::{self, Cluster, ClusterError, Mode};
-use crate::config::{Config, InstanceError};
+use crate::config::{Config, InstanceError, Sources};
 use crate::crypto::{Keyring, KeyringError};
 use crate::domain::clock::{SharedClock, SystemClock};
 use crate::engine::fake::{FakeDocker, program};
@@ -27,7 +27,9 @@ use crate::journal::{self, Journal, JournalError};
 use crate::outbound::{Outbound, OutboundError};
 use crate::runs::{self, Runs, RunsError, Steps};
 use crate::schedule::{self, Schedule};
-use crate::store::{Store, StoreError};
+use crate::settings::{self, Settings, SettingsError};
+use crate::storage::{self, Storage};
+use crate::store::{self, Store, StoreError};
 use crate::sync::{self, Sync, SyncError};
 use crate::upkeep::Upkeep;
 use crate::vault::{Rotation, Vault, VaultError};
@@ -95,6 +97,9 @@ pub enum ServeError {
     /// The vault.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// Settings that were changed while a server worked.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// Where the code comes from.
     #[error("the settings of git are wrong: {0}")]
     Source(String),
@@ -149,7 +154,7 @@ impl ServeError {
 }
 
 /// Opens the database, which may be starting itself: it is asked again for as long as the operator wants.
-async fn open_store(options: &crate::store::Options, patience: Duration) -> Result<Store, StoreError> {
+async fn open_store(options: &store::Options, patience: Duration) -> Result<Store, StoreError> {
     let until = tokio::time::Instant::now() + patience;
     let mut told = false;
     loop {
@@ -176,7 +181,7 @@ async fn open_store(options: &crate::store::Options, patience: Duration) -> Resu
 ///
 /// # Errors
 /// [`ServeError`] when something that it needs is missing. Docker is not among it: the server waits for it.
-pub async fn serve(config: Config) -> Result<(), ServeError> {
+pub async fn serve(config: Config, sources: Sources) -> Result<(), ServeError> {
     for name in &config.unknown {
         warn!(%name, "{name} in .env is no setting of this version and does nothing");
     }
@@ -184,7 +189,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let keyring = Arc::new(Keyring::load(&config.crypto_options())?);
     let instance = config.instance()?;
     // Before the database is touched: a second server on the same SQLite must not get as far as its tables.
-    let store_options = config.store_options();
+    let store_options = store::Options { check: true, ..config.store_options() };
     let mode = if store_options.is_sqlite() { Mode::Alone } else { Mode::Shared };
     let folders = std::iter::once(config.data.data_dir.clone()).chain(store_options.sqlite_folder());
     let folders: std::collections::BTreeSet<_> = folders.collect();
@@ -234,6 +239,18 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         clock: clock.clone(),
     };
     let runs = Runs::new(run_options(&config, &instance)?, rooms)?;
+    let settings = {
+        let (journal, runs) = (journal.clone(), runs.clone());
+        let options = settings::Options {
+            known: config.known(),
+            read: Box::new(move |changes| Config::tuned(&sources, changes)),
+            apply: Box::new(move |tuning| {
+                journal.set_max_bytes(tuning.log_max_bytes);
+                runs.retune(tuning);
+            }),
+        };
+        Settings::open(options, store.clone(), clock.clone()).await?
+    };
     let schedule = Schedule::new(
         schedule::Options { owner: uuid::Uuid::now_v7().to_string(), time_zone: config.schedule_zone() },
         store.clone(),
@@ -259,7 +276,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         sync::Rooms {
             catalog: catalog.clone(),
             cluster: cluster.clone(),
-            environments,
+            environments: environments.clone(),
             engine,
             runs: runs.clone(),
             store: store.clone(),
@@ -285,20 +302,34 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         error!(%error, "the pipelines cannot be read: {error}");
     }
     let repository = sync.settings().repository_url;
+    let storage = Storage::new(
+        storage::Options { data_dir: config.data.data_dir.clone(), backup_dir: config.keeping.backup_dir.clone() },
+        storage::Rooms {
+            store: store.clone(),
+            journal: journal.clone(),
+            environments,
+            catalog: catalog.clone(),
+            sync: sync.clone(),
+            runs: runs.clone(),
+            settings: settings.clone(),
+            clock: clock.clone(),
+        },
+    );
     let upkeep = Upkeep::new(
         clock.clone(),
-        chores::all(
-            &auth,
-            &catalog,
-            &store,
-            &runs,
-            &sync,
-            &schedule,
-            config.worker.uv_cache_max_bytes,
-            &audit,
-            config.access.audit_kept,
-            &cluster,
-        ),
+        settings.watch(),
+        chores::all(&chores::Rooms {
+            auth: auth.clone(),
+            audit: audit.clone(),
+            catalog: catalog.clone(),
+            cluster: cluster.clone(),
+            runs: runs.clone(),
+            schedule: schedule.clone(),
+            settings: settings.clone(),
+            storage: storage.clone(),
+            store: store.clone(),
+            sync: sync.clone(),
+        }),
     );
     let api = Api {
         audit,
@@ -307,12 +338,13 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         journal,
         runs: runs.clone(),
         schedule,
+        settings,
+        storage,
         store: store.clone(),
         sync,
         upkeep: upkeep.clone(),
         vault,
         clock,
-        log_rate: config.runs.log_stream_rate,
         metrics: MetricsAccess {
             token: config.server.metrics_token.clone().map(Arc::new),
             allow: config.server.metrics_allow.clone().into(),
@@ -459,6 +491,7 @@ fn run_options(config: &Config, instance: &str) -> Result<runs::Options, ServeEr
         stop_on_shutdown: config.server.shutdown_stops_runs,
         docker_patience: Duration::from_secs(5 * 60),
         warm_containers: config.runs.warm_containers,
+        min_free_bytes: config.keeping.min_free_bytes,
         steps,
     })
 }

@@ -21,10 +21,12 @@ use std::time::Duration;
 use ipnet::IpNet;
 use zeroize::Zeroizing;
 
-use fastflow_shared::{SyncAuth, SyncSettingsChange};
+use fastflow_shared::{FieldProblem, SyncAuth, SyncSettingsChange};
 
 use crate::domain::repository::Address;
+use crate::domain::tuning::Tuning;
 use crate::domain::zone::Zone;
+use crate::settings::Known;
 use crate::{auth, crypto, store, sync};
 pub use instance::InstanceError;
 pub use kind::Kind;
@@ -50,6 +52,8 @@ pub struct Config {
     pub limits: Limits,
     /// Docker and what runs find in their container.
     pub worker: Worker,
+    /// What is kept, and for how long.
+    pub keeping: Keeping,
     /// Every setting with its origin, secrets hidden. For `fastflow config` and the UI.
     pub effective: Vec<Effective>,
     /// Names in `.env` that are no settings of this version: typing mistakes, perhaps. To be told at the start.
@@ -209,6 +213,33 @@ pub struct Worker {
     pub ca_bundle: Option<PathBuf>,
 }
 
+/// What is kept, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keeping {
+    /// `LOG_RETENTION_RUNS`; `None` is all.
+    pub runs: Option<u32>,
+    /// `LOG_RETENTION_DAYS`; `None` is for ever.
+    pub days: Option<u32>,
+    /// `DATA_MAX_MB` in bytes; `None` is no limit.
+    pub data_max_bytes: Option<u64>,
+    /// `DATA_MIN_FREE_MB` in bytes.
+    pub min_free_bytes: u64,
+    /// `CLEANUP_INTERVAL_MINUTES`.
+    pub cleanup_every: Duration,
+    /// `STORAGE_INTERVAL_MINUTES`.
+    pub storage_every: Duration,
+    /// `JANITOR_INTERVAL_MINUTES`.
+    pub janitor_every: Duration,
+    /// `BACKUP_DIR`.
+    pub backup_dir: PathBuf,
+    /// `BACKUP_INTERVAL_HOURS`; `None` is never.
+    pub backup_every: Option<Duration>,
+    /// `BACKUP_KEEP`.
+    pub backups: usize,
+    /// `SQLITE_WAL_MAX_MB` in bytes.
+    pub wal_max_bytes: u64,
+}
+
 impl std::fmt::Debug for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(&self.effective).finish()
@@ -321,11 +352,102 @@ impl Config {
                 network: v.opt_text("WORKER_NETWORK"),
                 ca_bundle: v.opt_path("WORKER_CA_BUNDLE"),
             },
+            keeping: Keeping {
+                runs: v.opt_whole("LOG_RETENTION_RUNS").and_then(|runs| u32::try_from(runs).ok()),
+                days: v.opt_whole("LOG_RETENTION_DAYS").and_then(|days| u32::try_from(days).ok()),
+                data_max_bytes: Some(v.megabytes("DATA_MAX_MB")).filter(|bytes| *bytes > 0),
+                min_free_bytes: v.megabytes("DATA_MIN_FREE_MB"),
+                cleanup_every: v.minutes("CLEANUP_INTERVAL_MINUTES"),
+                storage_every: v.minutes("STORAGE_INTERVAL_MINUTES"),
+                janitor_every: v.minutes("JANITOR_INTERVAL_MINUTES"),
+                backup_dir: v.path("BACKUP_DIR"),
+                backup_every: v.seconds("BACKUP_INTERVAL_HOURS").map(|hours| hours * 3600),
+                backups: v.whole("BACKUP_KEEP"),
+                wal_max_bytes: v.megabytes("SQLITE_WAL_MAX_MB"),
+            },
             effective,
             unknown,
         };
         assert!(v.left().is_empty(), "settings that nothing uses: {:?}", v.left());
         config
+    }
+
+    /// What changes of an admin mean together with the environment. Each is checked as the environment's value is.
+    ///
+    /// # Errors
+    /// What is wrong, by the setting's name.
+    pub fn tuned(sources: &Sources, changes: &BTreeMap<String, String>) -> Result<Tuning, Vec<FieldProblem>> {
+        let check = |(name, value): (&String, &String)| {
+            let message = match settings::all().find(|setting| setting.name == name.as_str()) {
+                None => "there is no such setting".to_owned(),
+                Some(setting) if !setting.changeable => "it cannot be changed while the server works".to_owned(),
+                Some(_) if value.is_empty() => return None,
+                Some(setting) => {
+                    setting.kind.read(value).err()?;
+                    format!("allowed is {}", setting.kind.allowed())
+                }
+            };
+            Some(FieldProblem { field: name.clone(), message })
+        };
+        let problems: Vec<_> = changes.iter().filter_map(check).collect();
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let sources = Sources { changes: changes.clone(), ..sources.clone() };
+        let field = |mistake: &Mistake| FieldProblem { field: "environment".to_owned(), message: mistake.to_string() };
+        let config = Self::load(&sources).map_err(|Mistakes(all)| all.iter().map(field).collect::<Vec<_>>())?;
+        Ok(config.tuning())
+    }
+
+    /// What an admin may change while the server works, as the environment says.
+    #[must_use]
+    pub fn tuning(&self) -> Tuning {
+        let Self { runs, limits, worker, keeping, access, .. } = self;
+        Tuning {
+            max_concurrent: runs.max_concurrent,
+            max_queued: runs.max_queued,
+            warm_containers: runs.warm_containers,
+            timeout: runs.timeout.and_then(|timeout| i64::try_from(timeout.as_secs()).ok()),
+            retry_attempts: runs.retry_attempts,
+            cancel_grace: runs.cancel_grace,
+            silence: runs.silence,
+            cpus: limits.cpus,
+            memory: limits.memory,
+            pids: limits.pids,
+            log_stream_rate: runs.log_stream_rate,
+            log_max_bytes: runs.log_max_bytes,
+            audit_kept: access.audit_kept,
+            keep_runs: keeping.runs,
+            keep_days: keeping.days,
+            data_max_bytes: keeping.data_max_bytes,
+            min_free_bytes: keeping.min_free_bytes,
+            uv_cache_max_bytes: worker.uv_cache_max_bytes,
+            cleanup_every: keeping.cleanup_every,
+            storage_every: keeping.storage_every,
+            janitor_every: keeping.janitor_every,
+            backup_every: keeping.backup_every,
+            backups_kept: keeping.backups,
+            wal_max_bytes: keeping.wal_max_bytes,
+        }
+    }
+
+    /// Every setting as it is to be shown, with what it may hold.
+    #[must_use]
+    pub fn known(&self) -> Vec<Known> {
+        let known = |line: &Effective| {
+            let setting = settings::all().find(|setting| setting.name == line.name)?;
+            Some(Known {
+                group: line.group,
+                name: setting.name,
+                what: setting.what,
+                allowed: setting.kind.allowed(),
+                default: setting.default.replace("{DATA_DIR}", &self.data.data_dir.to_string_lossy()),
+                value: line.value.clone(),
+                origin: line.origin.to_string(),
+                changeable: setting.changeable,
+            })
+        };
+        self.effective.iter().filter_map(known).collect()
     }
 
     /// The options of the database.
@@ -463,6 +585,10 @@ impl Reader<'_> {
 
     /// A setting's text and where it stands. An empty one counts as not set, as compose files like to pass such.
     fn find(&mut self, setting: &Setting) -> (String, Origin) {
+        if let Some(text) = self.sources.changes.get(setting.name) {
+            let text = tidy(setting, text);
+            return (if text.is_empty() { setting.default } else { text }.to_owned(), Origin::Changed);
+        }
         if let Some(value) = self.sources.environment.get(setting.name) {
             let Some(text) = value.to_str() else {
                 self.mistakes.push(Mistake::of_setting(

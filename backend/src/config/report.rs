@@ -21,6 +21,8 @@ pub enum Origin {
     DotEnv,
     /// The environment, under another name.
     Other(&'static str),
+    /// Changed by an admin while the server worked.
+    Changed,
     /// Not set.
     Default,
 }
@@ -31,6 +33,7 @@ impl fmt::Display for Origin {
             Self::Environment => f.write_str("environment"),
             Self::DotEnv => f.write_str(".env"),
             Self::Other(name) => write!(f, "environment, {name}"),
+            Self::Changed => f.write_str("changed"),
             Self::Default => f.write_str("default"),
         }
     }

@@ -14,6 +14,8 @@ pub struct Setting {
     pub kind: Kind,
     /// Its value when it is not set; empty for none. `{DATA_DIR}` stands for that setting's value.
     pub default: &'static str,
+    /// Whether an admin can change it while the server works.
+    pub changeable: bool,
 }
 
 impl Setting {
@@ -34,7 +36,12 @@ pub struct Group {
 }
 
 const fn setting(name: &'static str, default: &'static str, kind: Kind, what: &'static str) -> Setting {
-    Setting { name, what, kind, default }
+    Setting { name, what, kind, default, changeable: false }
+}
+
+/// One that an admin can change while the server works.
+const fn changeable(name: &'static str, default: &'static str, kind: Kind, what: &'static str) -> Setting {
+    Setting { changeable: true, ..setting(name, default, kind, what) }
 }
 
 /// A year in seconds: the longest time that is not a mistake.
@@ -222,7 +229,7 @@ pub const GROUPS: &[Group] = &[
                 Kind::Whole { min: 0, max: 3650 },
                 "Days that an API token lives at most; 0 allows tokens that never end.",
             ),
-            setting(
+            changeable(
                 "AUDIT_KEEP_DAYS",
                 "400",
                 Kind::Whole { min: 0, max: 36_500 },
@@ -233,51 +240,56 @@ pub const GROUPS: &[Group] = &[
     Group {
         title: "Runs",
         settings: &[
-            setting("MAX_CONCURRENT_RUNS", "10", Kind::Whole { min: 1, max: 1000 }, "Runs that work at the same time."),
-            setting(
+            changeable(
+                "MAX_CONCURRENT_RUNS",
+                "10",
+                Kind::Whole { min: 1, max: 1000 },
+                "Runs that work at the same time.",
+            ),
+            changeable(
                 "MAX_QUEUED_RUNS",
                 "100",
                 Kind::Whole { min: 0, max: 100_000 },
                 "Runs that wait for a place; one more is refused (429). 0 refuses as soon as no place is free.",
             ),
-            setting(
+            changeable(
                 "WARM_CONTAINERS",
                 "2",
                 Kind::Whole { min: 0, max: 50 },
                 "Containers that are started ahead and wait for a run, so that it begins at once; 0 for none.",
             ),
-            setting(
+            changeable(
                 "CONTAINER_TIMEOUT",
                 "0",
                 Kind::Whole { min: 0, max: YEAR },
                 "Seconds after which a run is killed; 0 is never. A pipeline's own timeout wins.",
             ),
-            setting(
+            changeable(
                 "RETRY_ATTEMPTS",
                 "0",
                 Kind::Whole { min: 0, max: 100 },
                 "Further attempts after a failed one. A pipeline's own retry_attempts wins.",
             ),
-            setting(
+            changeable(
                 "CANCEL_GRACE_SECONDS",
                 "10",
                 Kind::Whole { min: 0, max: 3600 },
                 "Seconds that a cancelled run has to end by itself (SIGTERM) before it is killed (SIGKILL).",
             ),
-            setting(
+            changeable(
                 "HEALTH_SILENCE_SECONDS",
                 "0",
                 Kind::Whole { min: 0, max: YEAR },
                 "Seconds without any output after which a run counts as unhealthy; 0 is never.",
             ),
             setting("SCHEDULE_TIME_ZONE", "UTC", Kind::Zone, "Time zone of cron expressions that name none."),
-            setting(
+            changeable(
                 "LOG_STREAM_RATE_LIMIT",
                 "100",
                 Kind::Whole { min: 0, max: 1_000_000 },
                 "Lines per second that a viewer of a live log is sent; more are skipped visibly, never lost. 0 sends all.",
             ),
-            setting(
+            changeable(
                 "LOG_MAX_SIZE_MB",
                 "0",
                 Kind::Whole { min: 0, max: 1_000_000 },
@@ -286,16 +298,88 @@ pub const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        title: "Keeping and cleaning up",
+        settings: &[
+            changeable(
+                "LOG_RETENTION_RUNS",
+                "",
+                Kind::Whole { min: 1, max: 10_000_000 },
+                "Runs of each pipeline that are kept, the latest, with their logs and metrics; all when it is not set. A run that \
+                 has not ended is never deleted.",
+            ),
+            changeable(
+                "LOG_RETENTION_DAYS",
+                "",
+                Kind::Whole { min: 1, max: 36_500 },
+                "Days after its end for which a run is kept, with its log and metrics; for ever when it is not set.",
+            ),
+            changeable(
+                "DATA_MAX_MB",
+                "0",
+                Kind::Whole { min: 0, max: 1 << 40 },
+                "Room in MB for everything that this server keeps: logs, metrics, environments, cache, code, commits, backups and \
+                 the SQLite database. Beyond it the most dispensable goes first; when nothing is left that may go, no run is \
+                 started. 0 is no limit.",
+            ),
+            changeable(
+                "DATA_MIN_FREE_MB",
+                "256",
+                Kind::Whole { min: 0, max: 1 << 40 },
+                "Free room in MB on the disks of DATA_DIR and LOGS_DIR below which no run is started and the server does not call \
+                 itself ready; 0 is none.",
+            ),
+            changeable(
+                "CLEANUP_INTERVAL_MINUTES",
+                "60",
+                Kind::Whole { min: 1, max: 43_200 },
+                "Minutes between two looks for runs that LOG_RETENTION_RUNS and LOG_RETENTION_DAYS do not keep.",
+            ),
+            changeable(
+                "STORAGE_INTERVAL_MINUTES",
+                "10",
+                Kind::Whole { min: 1, max: 43_200 },
+                "Minutes between two measurements of what DATA_MAX_MB and UV_CACHE_MAX_MB limit.",
+            ),
+            changeable(
+                "JANITOR_INTERVAL_MINUTES",
+                "60",
+                Kind::Whole { min: 1, max: 43_200 },
+                "Minutes between two looks for volumes and networks in Docker that carry this instance's label and that nobody \
+                 uses. Containers without a run are found every 15 seconds. Nothing else in Docker is ever removed.",
+            ),
+            setting(
+                "BACKUP_DIR",
+                "{DATA_DIR}/backups",
+                Kind::Folder,
+                "Where backups of the SQLite database are written; better on another disk.",
+            ),
+            changeable(
+                "BACKUP_INTERVAL_HOURS",
+                "24",
+                Kind::Whole { min: 0, max: 8760 },
+                "Hours between two backups of the SQLite database; 0 is never. PostgreSQL has pg_dump.",
+            ),
+            changeable("BACKUP_KEEP", "7", Kind::Whole { min: 1, max: 10_000 }, "Backups that are kept, the latest."),
+            changeable(
+                "SQLITE_WAL_MAX_MB",
+                "64",
+                Kind::Whole { min: 1, max: 1_000_000 },
+                "Size in MB at which SQLite's write-ahead log is moved into the database, which happens every ten minutes in any \
+                 case. A log that stays larger, because somebody reads for long, is told among the chores.",
+            ),
+        ],
+    },
+    Group {
         title: "Limits of pipelines that set none",
         settings: &[
-            setting(
+            changeable(
                 "DEFAULT_CPU_LIMIT",
                 "",
                 Kind::Decimal { max: 4096.0 },
                 "CPU cores; all of the machine's when it is not set.",
             ),
-            setting("DEFAULT_MEMORY_LIMIT", "", Kind::Size, "Memory; all of the machine's when it is not set."),
-            setting(
+            changeable("DEFAULT_MEMORY_LIMIT", "", Kind::Size, "Memory; all of the machine's when it is not set."),
+            changeable(
                 "DEFAULT_PIDS_LIMIT",
                 "512",
                 Kind::Whole { min: 16, max: 4_194_304 },
@@ -324,7 +408,7 @@ pub const GROUPS: &[Group] = &[
                 Kind::Flag,
                 "Whether the environment of a new or changed pipeline is built at once; otherwise by its first run.",
             ),
-            setting(
+            changeable(
                 "UV_CACHE_MAX_MB",
                 "20480",
                 Kind::Whole { min: 0, max: 1 << 40 },

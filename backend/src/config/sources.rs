@@ -14,6 +14,8 @@ pub struct Sources {
     pub environment: BTreeMap<String, OsString>,
     /// Content of the file `.env`, if there is one.
     pub dotenv: Option<Vec<u8>>,
+    /// What was changed while the server worked; an empty text is the default.
+    pub changes: BTreeMap<String, String>,
 }
 
 impl Sources {
@@ -31,7 +33,7 @@ impl Sources {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        Ok(Self { environment, dotenv })
+        Ok(Self { environment, dotenv, changes: BTreeMap::new() })
     }
 }
 

@@ -9,6 +9,7 @@ fn sources(environment: &[(&str, &str)], dotenv: Option<&str>) -> Sources {
     Sources {
         environment: environment.iter().map(|(name, value)| ((*name).to_owned(), OsString::from(value))).collect(),
         dotenv: dotenv.map(|text| text.as_bytes().to_owned()),
+        changes: BTreeMap::new(),
     }
 }
 
@@ -215,4 +216,34 @@ fn the_example_file_shows_the_defaults() {
 fn names_are_unique() {
     let names: BTreeSet<_> = settings::all().map(|setting| setting.name).collect();
     assert_eq!(names.len(), settings::all().count());
+}
+
+#[test]
+fn what_was_changed_wins_over_everything_and_is_checked_as_the_environment_is() {
+    let sources =
+        sources(&[("MAX_QUEUED_RUNS", "1"), ("DEFAULT_MEMORY_LIMIT", "512m")], Some("LOG_RETENTION_DAYS=9\n"));
+    let read = |changes: &[(&str, &str)]| {
+        let changes = changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Config::tuned(&sources, &changes)
+    };
+    let none = read(&[]).expect("valid");
+    assert_eq!((none.max_queued, none.keep_days, none.memory), (1, Some(9), Some(512 << 20)));
+    let some =
+        read(&[("MAX_QUEUED_RUNS", "7"), ("LOG_RETENTION_DAYS", ""), ("DEFAULT_MEMORY_LIMIT", "")]).expect("valid");
+    assert_eq!((some.max_queued, some.keep_days, some.memory), (7, None, None), "an empty one is the default");
+    let wrong =
+        read(&[("MAX_QUEUED_RUNS", "many"), ("BIND_ADDRESS", "0.0.0.0:1"), ("NONSENSE", "1")]).expect_err("refused");
+    let told: Vec<_> = wrong.iter().map(|problem| (problem.field.as_str(), problem.message.as_str())).collect();
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told.contains(&("MAX_QUEUED_RUNS", "allowed is a whole number from 0 to 100000")), "{told:?}");
+}
+
+#[test]
+fn nothing_that_can_be_changed_is_secret_and_all_of_it_is_listed() {
+    assert!(settings::all().all(|setting| !(setting.changeable && setting.is_secret())));
+    let known = load(&[("MAX_QUEUED_RUNS", "1")], "ADMIN_PASSWORD=hunter2").known();
+    assert_eq!(known.len(), settings::all().count());
+    let of = |name: &str| known.iter().find(|known| known.name == name).expect("listed");
+    assert_eq!((of("MAX_QUEUED_RUNS").origin.as_str(), of("MAX_QUEUED_RUNS").changeable), ("environment", true));
+    assert_eq!((of("ADMIN_PASSWORD").value.as_str(), of("ADMIN_PASSWORD").changeable), ("(hidden)", false));
 }

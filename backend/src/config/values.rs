@@ -85,6 +85,15 @@ impl Values {
         Some(self.whole(name)).filter(|seconds| *seconds > 0).map(Duration::from_secs)
     }
 
+    pub(super) fn minutes(&mut self, name: &'static str) -> Duration {
+        Duration::from_secs(self.whole::<u64>(name) * 60)
+    }
+
+    /// In bytes.
+    pub(super) fn megabytes(&mut self, name: &'static str) -> u64 {
+        self.whole::<u64>(name).saturating_mul(1 << 20)
+    }
+
     pub(super) fn hours(&mut self, name: &'static str) -> Duration {
         Duration::from_secs_f64(self.opt_decimal(name).unwrap_or_default() * 3600.0)
     }

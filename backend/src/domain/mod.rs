@@ -1,5 +1,6 @@
 //! Floor 0: what the product means, as pure functions and data. No I/O, no async, no clock of its own.
 
+pub mod budget;
 pub mod calendar;
 pub mod clock;
 pub mod cron;
@@ -14,6 +15,7 @@ pub mod parameters;
 pub mod password;
 pub mod pipeline;
 pub mod repository;
+pub mod retention;
 pub mod run;
 pub mod schedules;
 pub mod schema;
@@ -22,4 +24,5 @@ pub mod simulate;
 pub mod size;
 pub mod trigger;
 pub mod trigger_words;
+pub mod tuning;
 pub mod zone;

@@ -55,7 +55,7 @@ pub use launcher::{Job, JobError};
 pub use options::{HostPath, Options};
 pub use resume::{Position, Resumed, StreamPosition, resume};
 pub use spec::{ContainerId, ContainerSpec, Kind, Limits, Mount, Network, label};
-pub use state::{ContainerState, ContainerSummary, EngineInfo, Exit, Health, Image, Stats, Status};
+pub use state::{ContainerState, ContainerSummary, EngineInfo, Exit, Health, Image, Stats, Status, Swept};
 pub use stream::{Attachment, Frame, JobInput, Signal, Source, StoredFrame};
 
 /// What every engine call returns.
@@ -170,4 +170,8 @@ pub trait Engine: Send + Sync {
 
     /// All containers of this instance, in any state.
     async fn list(&self) -> Result<Vec<ContainerSummary>>;
+
+    /// Removes volumes and networks that carry this instance's label and that nobody uses; with `keep_network` not the network
+    /// of [`Engine::ensure_network`]. Whatever has another label or none is not even looked at.
+    async fn sweep(&self, keep_network: bool) -> Result<Swept>;
 }

@@ -21,6 +21,15 @@ pub struct Exit {
     pub error: Option<String>,
 }
 
+/// What a sweep removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Volumes.
+    pub volumes: usize,
+    /// Networks.
+    pub networks: usize,
+}
+
 /// A container's state as Docker names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {

@@ -13,6 +13,8 @@ mod build;
 mod inputs;
 mod prune;
 mod seal;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -29,7 +31,7 @@ use crate::engine::{Engine, EngineError, Image, Network};
 use crate::store::{EnvironmentRow, Store, StoreError};
 
 pub use inputs::{Inputs, NamedBy, Pin, pins};
-pub use prune::{Pruned, Spare, Storage};
+pub use prune::{Spare, Survey, What, share};
 pub use seal::{Sealed, link_mode as link_mode_of};
 
 /// Where the common folder is mounted in every container.
@@ -202,7 +204,6 @@ struct Inner {
     /// Builds share it; whoever deletes has it alone.
     tidying: tokio::sync::RwLock<()>,
     /// What the last look at the disk found.
-    storage: Mutex<Option<Storage>>,
     link_mode: &'static str,
 }
 
@@ -236,7 +237,6 @@ impl Environments {
                 in_use: build::Names::default(),
                 noted: Mutex::default(),
                 tidying: tokio::sync::RwLock::default(),
-                storage: Mutex::default(),
                 link_mode,
             }),
         })
@@ -271,6 +271,12 @@ impl Environments {
             seal::known(&root, &inputs::environment_key(&lock, &inputs, &image))
         })
         .await
+    }
+
+    /// Whether preparation uses the instance's own network.
+    #[must_use]
+    pub fn needs_network(&self) -> bool {
+        self.inner.options.network == Network::Own
     }
 
     /// Whether files are linked from uv's cache into environments (`hardlink`) or must be copied (`copy`).

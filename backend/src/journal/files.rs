@@ -4,7 +4,10 @@ use std::{
     fs::{File, OpenOptions},
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -41,8 +44,10 @@ pub struct Journal {
 /// The state behind the handle.
 #[derive(Debug)]
 pub(super) struct Inner {
-    /// As given.
-    options: Options,
+    /// Where run files are.
+    dir: PathBuf,
+    /// How many bytes a log may reach; 0 for no limit.
+    max_bytes: AtomicU64,
     /// Files being written.
     pub(super) registry: Registry,
     /// Line counts of logs that were asked about.
@@ -77,7 +82,8 @@ impl Journal {
         std::fs::write(&probe, b"fastflow").map_err(JournalError::io("write to the directory for logs"))?;
         std::fs::remove_file(&probe).map_err(JournalError::io("remove a file from the directory for logs"))?;
         let inner = Inner {
-            options,
+            dir: options.dir,
+            max_bytes: AtomicU64::new(options.max_bytes.unwrap_or(0)),
             registry: Registry::default(),
             indexes: Indexes::default(),
             feeds: Feeds::default(),
@@ -90,6 +96,22 @@ impl Journal {
     #[must_use]
     pub fn begins(&self, run: RunId) -> watch::Receiver<()> {
         self.inner.registry.begins(run)
+    }
+
+    /// How many bytes a log may reach that is begun from now on; `None` for no limit.
+    pub fn set_max_bytes(&self, max_bytes: Option<u64>) {
+        self.inner.max_bytes.store(max_bytes.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// The directory of run files.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.inner.dir
+    }
+
+    /// How many bytes a log may reach.
+    fn max_bytes(&self) -> Option<u64> {
+        Some(self.inner.max_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
     }
 
     /// Begins a run's log. Do it when the run is accepted, not when its container starts, so that viewers of a waiting run
@@ -108,7 +130,7 @@ impl Journal {
             })?;
         self.inner.feeds.forget(run);
         self.inner.registry.has_begun(run);
-        let encoder = Encoder::new(0, Default::default(), self.inner.options.max_bytes, false, PerSource::default());
+        let encoder = Encoder::new(0, Default::default(), self.max_bytes(), false, PerSource::default());
         Ok(LogWriter::new(self.clone(), run, LineFile::new(Box::new(file), 0), encoder, registration))
     }
 
@@ -137,7 +159,7 @@ impl Journal {
         self.inner.registry.has_begun(run);
         let bytes = PerSource { stdout: stored.stdout.bytes, stderr: stored.stderr.bytes };
         let latest = stored.last_timestamp.unwrap_or_default();
-        let encoder = Encoder::new(stored.len, latest, self.inner.options.max_bytes, stored.capped, bytes);
+        let encoder = Encoder::new(stored.len, latest, self.max_bytes(), stored.capped, bytes);
         let file = LineFile::new(Box::new(file), stored.len);
         Ok((LogWriter::new(self.clone(), run, file, encoder, registration), stored))
     }
@@ -206,33 +228,40 @@ impl Journal {
         .map_err(JournalError::io("look at a run's files"))
     }
 
-    /// What the files of every run take, in no order; for retention and the storage page. Other files are left out.
+    /// Counts all run files and names those of the `oldest` runs that began first; memory does not grow with the number of
+    /// runs. Other files are left out.
     ///
     /// # Errors
     /// The directory could not be read.
-    pub async fn sizes(&self) -> Result<Vec<RunFiles>, JournalError> {
-        let dir = self.inner.options.dir.clone();
-        blocking(move || {
-            let mut runs = std::collections::HashMap::new();
-            for entry in std::fs::read_dir(dir)? {
-                let entry = entry?;
-                let Some((run, kind)) = entry.file_name().to_str().and_then(FileKind::recognise) else { continue };
-                match entry.metadata() {
-                    Ok(meta) => RunFiles::add(runs.entry(run).or_default(), run, kind, meta.len(), meta.modified()?),
-                    // Removed since it was listed.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(error),
+    pub async fn census(&self, oldest: usize) -> Result<Census, JournalError> {
+        let dir = self.inner.dir.clone();
+        blocking(move || census(&dir, oldest)).await.map_err(JournalError::io("list the run files"))
+    }
+
+    /// Ids of runs that have a log which was not touched since `before`, in pieces of at most 500.
+    #[must_use]
+    pub fn settled_runs(&self, before: SystemTime) -> tokio::sync::mpsc::Receiver<Vec<RunId>> {
+        let (send, receive) = tokio::sync::mpsc::channel(1);
+        let dir = self.inner.dir.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut piece = Vec::new();
+            for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+                let Some((run, _)) = entry.file_name().to_str().and_then(FileKind::recognise) else { continue };
+                if entry.metadata().and_then(|meta| meta.modified()).is_ok_and(|time| time < before) {
+                    piece.push(run);
+                }
+                if piece.len() == 500 && send.blocking_send(std::mem::take(&mut piece)).is_err() {
+                    return;
                 }
             }
-            Ok(runs.into_values().flatten().collect())
-        })
-        .await
-        .map_err(JournalError::io("list the run files"))
+            let _ = send.blocking_send(piece);
+        });
+        receive
     }
 
     /// Where a file is.
     pub(super) fn path(&self, run: RunId, kind: FileKind) -> PathBuf {
-        self.inner.options.dir.join(kind.file_name(run))
+        self.inner.dir.join(kind.file_name(run))
     }
 
     /// See [`Self::watch`].
@@ -298,6 +327,46 @@ impl RunFiles {
         }
         files.modified = files.modified.max(modified);
     }
+}
+
+/// What all run files take.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Bytes of all.
+    pub bytes: u64,
+    /// How many logs.
+    pub logs: u64,
+    /// Those of the runs that began first, the first one first.
+    pub oldest: Vec<RunFiles>,
+}
+
+fn census(dir: &Path, oldest: usize) -> io::Result<Census> {
+    let mut census = Census::default();
+    // Ids are made in the order of time.
+    let mut first: std::collections::BTreeMap<RunId, RunFiles> = std::collections::BTreeMap::new();
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let Some((run, kind)) = entry.file_name().to_str().and_then(FileKind::recognise) else { continue };
+        let meta = match entry.metadata() {
+            Ok(meta) => meta,
+            // Removed since it was listed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        census.bytes += meta.len();
+        census.logs += u64::from(kind == FileKind::Log);
+        if first.len() >= oldest && first.last_key_value().is_none_or(|(last, _)| *last < run) {
+            continue;
+        }
+        let mut files = first.remove(&run);
+        RunFiles::add(&mut files, run, kind, meta.len(), meta.modified()?);
+        first.extend(files.map(|files| (run, files)));
+        if first.len() > oldest {
+            first.pop_last();
+        }
+    }
+    census.oldest = first.into_values().collect();
+    Ok(census)
 }
 
 /// Where the last whole line of a file ends; 0 when there is no file.

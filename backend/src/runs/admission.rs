@@ -101,9 +101,21 @@ impl Admission {
         Ok(Place { admission: self.clone(), run, turn: Some(wait) })
     }
 
+    /// Other limits from now on. Who waits is admitted when there is room; who works or waits beyond a smaller limit stays.
+    pub fn resize(&self, slots: usize, places: usize) {
+        let mut state = self.lock();
+        state.slots = slots.max(1);
+        state.places = places;
+        Self::admit(&mut state);
+    }
+
     fn release_slot(&self) {
         let mut state = self.lock();
         state.running -= 1;
+        Self::admit(&mut state);
+    }
+
+    fn admit(state: &mut State) {
         while state.running < state.slots {
             let Some((_, turn)) = state.queue.pop_front() else { break };
             // Counted here, under the lock, so that no newcomer can take the slot before the waiter wakes up.
@@ -164,6 +176,23 @@ mod tests {
 
     fn id() -> RunId {
         RunId::from(uuid::Uuid::now_v7())
+    }
+
+    #[tokio::test]
+    async fn other_limits_hold_at_once_and_nobody_is_thrown_out() {
+        let admission = Admission::new(1, 1);
+        let (_first, mut second) = (admission.enter(id()).expect("a slot"), admission.enter(id()).expect("a place"));
+        assert!(second.is_waiting() && admission.enter(id()).is_err());
+        admission.resize(2, 1);
+        second.admitted().await;
+        assert_eq!(admission.load(), Load { running: 2, queued: 0 });
+        let third = admission.enter(id()).expect("a place");
+        admission.resize(1, 0);
+        assert_eq!(admission.load(), Load { running: 2, queued: 1 });
+        assert!(admission.enter(id()).is_err());
+        drop(second);
+        assert!(third.is_waiting(), "one still works, and one is the limit");
+        assert_eq!(admission.load(), Load { running: 1, queued: 1 });
     }
 
     #[tokio::test]

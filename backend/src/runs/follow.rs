@@ -159,7 +159,7 @@ impl Driver {
         self.live.set_phase(Phase::Stopping);
         self.runs.changed(&self.live, RunStatus::Running);
         let grace = match reason {
-            StopReason::Cancelled { .. } => self.runs.inner.options.cancel_grace,
+            StopReason::Cancelled { .. } => self.runs.inner.options().cancel_grace,
             StopReason::Shutdown => self.runs.shutdown_grace(),
             StopReason::Timeout { .. } | StopReason::Unhealthy { .. } => Duration::ZERO,
         };
@@ -203,13 +203,12 @@ impl Driver {
 
     /// Waits until the watchdog has something to complain about.
     async fn unwell(&self, container: &ContainerId, started_at: Millis) -> String {
-        let options = &self.runs.inner.options;
         let rooms = &self.runs.inner.rooms;
         // A run that was found again was not silent while nobody listened.
         let watched_since = rooms.clock.now().max(started_at);
         loop {
-            sleep(options.health_interval).await;
-            if let Some(limit) = options.silence_limit {
+            sleep(self.runs.inner.options.health_interval).await;
+            if let Some(limit) = self.runs.inner.options().silence_limit {
                 let heard = self.live.last_output().unwrap_or(watched_since);
                 if rooms.clock.now().seconds_since(heard) > limit.as_secs_f64() {
                     return format!("it has written nothing for {} s (HEALTH_SILENCE_SECONDS)", limit.as_secs());

@@ -97,6 +97,9 @@ pub enum LaunchError {
     /// Docker does not answer.
     #[error("Docker is not available, so nothing can be started: {0}")]
     DockerUnavailable(String),
+    /// The disk is nearly full, or holds more than it may.
+    #[error("no run is started for now: {0}")]
+    NoRoom(String),
     /// The server shuts down.
     #[error("the server is shutting down")]
     Closing,
@@ -227,6 +230,9 @@ impl Runs {
         if self.is_closing() {
             return Err(LaunchError::Closing);
         }
+        if let Some(why) = self.starts_refused() {
+            return Err(LaunchError::NoRoom(why));
+        }
         // Known to be well: no need to ask. A container that cannot be created a moment later is retried with patience.
         if !self.inner.docker_ok.load(std::sync::atomic::Ordering::Relaxed)
             && let Err(error) = self.ping_docker().await
@@ -267,7 +273,7 @@ impl Runs {
         start: &Start,
     ) -> Result<NewRun, LaunchError> {
         let Self { inner } = self;
-        let (settings, options) = (&pipeline.settings, &inner.options);
+        let (settings, options) = (&pipeline.settings, inner.options());
         let values =
             parameters::apply(definitions, &start.parameters, &start.env_vars).map_err(LaunchError::BadValues)?;
         let head = inner.rooms.catalog.commit_of(pipeline);

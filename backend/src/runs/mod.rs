@@ -13,6 +13,7 @@
 //! One task per run; everything that can stop a run goes through [`live::Live::request_stop`], and the first reason counts.
 
 mod admission;
+mod disk;
 mod drive;
 mod finish;
 mod follow;
@@ -34,8 +35,8 @@ mod warm;
 mod workspace;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use fastflow_shared::{LiveEvent, Phase, RunStatus};
@@ -49,13 +50,15 @@ use crate::cluster::Cluster;
 use crate::crypto::Keyring;
 use crate::domain::clock::SharedClock;
 use crate::domain::outcome::StopReason;
-use crate::engine::{Engine, EngineError, Network};
+use crate::domain::tuning::Tuning;
+use crate::engine::{Engine, EngineError, Network, Swept};
 use crate::environments::Environments;
 use crate::journal::{Journal, JournalError, RunId};
 use crate::store::{Store, StoreError};
 use crate::vault::{Vault, VaultError};
 
 pub use admission::{Admission, Load};
+pub use disk::Disk;
 pub use launch::{Again, LaunchError, Start};
 pub use live::{Claim, Live, LiveRuns};
 pub use others::Elsewhere;
@@ -107,6 +110,8 @@ pub struct Options {
     pub docker_patience: Duration,
     /// How many containers are started ahead; 0 for none.
     pub warm_containers: usize,
+    /// Free bytes of the disk below which nothing is started; 0 for none.
+    pub min_free_bytes: u64,
     /// Where to hold for a crash test.
     pub steps: Steps,
 }
@@ -172,7 +177,12 @@ pub struct Runs {
 }
 
 struct Inner {
+    /// As at the start. What can be changed since is to be read from `tuned`.
     options: Options,
+    /// As they hold now.
+    tuned: RwLock<Arc<Options>>,
+    /// Why no run is started for now, besides what each start finds out.
+    refusing: Mutex<Option<String>>,
     rooms: Rooms,
     admission: Admission,
     live: LiveRuns,
@@ -186,7 +196,7 @@ struct Inner {
     letting_go: CancellationToken,
     /// How to end the tasks as a crash would.
     #[cfg(test)]
-    spawned: std::sync::Mutex<Vec<tokio::task::AbortHandle>>,
+    spawned: Mutex<Vec<tokio::task::AbortHandle>>,
     /// Whether Docker answered when it was last asked.
     docker_ok: AtomicBool,
     /// What was last seen of runs that other servers drive.
@@ -217,19 +227,72 @@ impl Runs {
                 closing: CancellationToken::new(),
                 letting_go: CancellationToken::new(),
                 #[cfg(test)]
-                spawned: std::sync::Mutex::default(),
+                spawned: Mutex::default(),
                 docker_ok: AtomicBool::new(true),
+                tuned: RwLock::new(Arc::new(options.clone())),
                 others: others::Seen::default(),
                 options,
+                refusing: Mutex::default(),
                 rooms,
             }),
         })
     }
 
-    /// The settings.
+    /// The settings that hold.
     #[must_use]
-    pub fn options(&self) -> &Options {
-        &self.inner.options
+    pub fn options(&self) -> Arc<Options> {
+        self.inner.options()
+    }
+
+    /// Takes over what an admin has changed, at once: who waits is admitted if there is room now, and what is decided at a
+    /// start holds for the next one.
+    pub fn retune(&self, tuning: &Tuning) {
+        let Inner { tuned, admission, warm, .. } = &*self.inner;
+        Arc::make_mut(&mut tuned.write().unwrap_or_else(PoisonError::into_inner)).tune(tuning);
+        admission.resize(tuning.max_concurrent, tuning.max_queued);
+        warm.wake();
+    }
+
+    /// From now on no run is started, for this reason; `None` lets them start again.
+    pub fn refuse_starts(&self, why: Option<String>) {
+        let mut refusing = self.inner.refusing.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&*refusing, &why) {
+            (None, Some(why)) => tracing::error!("no run is started any more: {why}"),
+            (Some(_), None) => tracing::info!("runs are started again"),
+            _ => {}
+        }
+        *refusing = why;
+    }
+
+    /// Why no run is started for now: what [`Self::refuse_starts`] said, or a disk that is nearly full.
+    #[must_use]
+    pub fn starts_refused(&self) -> Option<String> {
+        let refusing = self.inner.refusing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        refusing.or_else(|| self.disk().and_then(|disk| disk.too_full(self.options().min_free_bytes)))
+    }
+
+    /// The fuller one of the disks that runs write to; `None` when neither can be asked.
+    #[must_use]
+    pub fn disk(&self) -> Option<Disk> {
+        let options = self.options();
+        let folders = [options.scratch_dir.as_path(), self.inner.rooms.journal.dir()];
+        folders.into_iter().filter_map(Disk::of).min_by_key(|disk| disk.free)
+    }
+
+    /// Whether somebody in this process drives this run, or writes its files, or a container waits under its id.
+    #[must_use]
+    pub fn is_busy(&self, run: RunId) -> bool {
+        self.is_held(run)
+    }
+
+    /// Removes volumes and networks of this instance that nobody uses.
+    ///
+    /// # Errors
+    /// Docker.
+    pub async fn sweep_docker(&self) -> Result<Swept, EngineError> {
+        // What waits for a start is in the instance's own network, or will be.
+        let keep_network = self.options().network == Network::Own || self.inner.rooms.environments.needs_network();
+        self.inner.rooms.engine.sweep(keep_network).await
     }
 
     /// How many runs work and wait.
@@ -329,14 +392,14 @@ impl Runs {
 
     /// Time between SIGTERM and SIGKILL when we shut down: the system that stops us does not wait long.
     fn shutdown_grace(&self) -> Duration {
-        self.inner.options.cancel_grace.min(Duration::from_secs(4))
+        self.options().cancel_grace.min(Duration::from_secs(4))
     }
 
     /// Lets a task run that a shutdown waits for.
     fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> tokio::task::JoinHandle<T> {
         let handle = self.inner.tasks.spawn(tracing::Instrument::in_current_span(task));
         #[cfg(test)]
-        self.inner.spawned.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(handle.abort_handle());
+        self.inner.spawned.lock().unwrap_or_else(PoisonError::into_inner).push(handle.abort_handle());
         handle
     }
 
@@ -367,6 +430,29 @@ impl Runs {
             other => other?,
         }
         self.run(run).await
+    }
+}
+
+impl Inner {
+    fn options(&self) -> Arc<Options> {
+        self.tuned.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Options {
+    /// Takes over what can be changed while the server works.
+    pub fn tune(&mut self, tuning: &Tuning) {
+        self.max_concurrent = tuning.max_concurrent;
+        self.max_queued = tuning.max_queued;
+        self.warm_containers = tuning.warm_containers;
+        self.default_timeout = tuning.timeout;
+        self.default_cpus = tuning.cpus;
+        self.default_memory = tuning.memory;
+        self.pids = Some(tuning.pids);
+        self.retry_attempts = tuning.retry_attempts;
+        self.cancel_grace = tuning.cancel_grace;
+        self.silence_limit = tuning.silence;
+        self.min_free_bytes = tuning.min_free_bytes;
     }
 }
 

@@ -185,7 +185,7 @@ impl Runs {
 
     /// Whether somebody in this process drives this run, or a container waits under its id. In this order and twice,
     /// because a start takes the id from the one to the other.
-    fn is_held(&self, run: crate::journal::RunId) -> bool {
+    pub(super) fn is_held(&self, run: crate::journal::RunId) -> bool {
         let Inner { live, warm, .. } = &*self.inner;
         live.get(run).is_some() || warm.has(run) || live.get(run).is_some()
     }

@@ -76,7 +76,7 @@ impl Runs {
 
 impl Driver {
     pub(super) fn spec(&self, image: &Image, prepared: &Prepared, workspace: &Workspace) -> ContainerSpec {
-        let options = &self.runs.inner.options;
+        let options = self.runs.inner.options();
         let mounts = self.runs.mounts(workspace, prepared.mounts());
         ContainerSpec {
             name: container_name(self.live.run),
@@ -96,7 +96,7 @@ impl Driver {
         Limits {
             cpus: limits.cpu,
             memory_bytes: limits.memory.and_then(|bytes| u64::try_from(bytes).ok()),
-            pids: self.runs.inner.options.pids,
+            pids: self.runs.inner.options().pids,
         }
     }
 

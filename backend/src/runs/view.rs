@@ -65,7 +65,7 @@ impl Runs {
             other => other?,
         };
         let now = self.inner.rooms.clock.now();
-        let limit = self.inner.options.silence_limit;
+        let limit = self.inner.options().silence_limit;
         let last = self.inner.live.get(run_id).and_then(|live| live.last_output());
         let since = last.or(row.started_at);
         let silent_seconds =

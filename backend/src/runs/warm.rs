@@ -15,6 +15,7 @@
 //! A run that finds no parked container, or one that does not fit, is started cold: same behaviour, a quarter of a second
 //! later. A crash of ours ends parked containers by itself: their launcher gives up when its stdin closes.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -182,18 +183,15 @@ impl Runs {
     pub fn warm_pool(&self) -> WarmPool {
         let state = self.inner.warm.lock();
         let ready = state.parked.iter().filter(|parked| !parked.reserved && !parked.died).count();
-        WarmPool { wanted: self.inner.options.warm_containers, ready, problem: state.problem.clone() }
+        WarmPool { wanted: self.inner.options().warm_containers, ready, problem: state.problem.clone() }
     }
 
     /// Keeps containers parked until the server shuts down. Call it once, after the recovery.
     pub fn keep_warm(&self) {
-        if self.inner.options.warm_containers == 0 {
-            return;
-        }
-        if let Some(why) = self.cannot_park() {
+        if self.inner.options().warm_containers > 0
+            && let Some(why) = self.cannot_park()
+        {
             tracing::info!("no containers are started ahead: {why}");
-            self.inner.warm.lock().problem = Some(why.to_owned());
-            return;
         }
         let runs = self.clone();
         self.spawn(async move { runs.park_until_closed().await });
@@ -201,7 +199,8 @@ impl Runs {
 
     /// A parked container sees the folder of all environments and relies on not being allowed to list it.
     fn cannot_park(&self) -> Option<&'static str> {
-        let Inner { options, rooms, .. } = &*self.inner;
+        let Inner { rooms, .. } = &*self.inner;
+        let options = self.options();
         let user = options.worker_user.split(':').next().and_then(|uid| uid.parse::<u32>().ok());
         match user {
             Some(0) | None => {
@@ -218,11 +217,28 @@ impl Runs {
         let warm = &self.inner.warm;
         let mut failed = FIRST_PAUSE;
         while !self.is_closing() {
+            let wanted = self.inner.options().warm_containers;
+            let impossible = self.cannot_park().filter(|_| wanted > 0);
+            if wanted == 0 || impossible.is_some() {
+                for parked in warm.remove_unfit(|_| true) {
+                    self.unpark(parked).await;
+                }
+                warm.lock().problem = impossible.map(str::to_owned);
+                tokio::select! {
+                    () = self.inner.closing.cancelled() => break,
+                    () = warm.changed.notified() => {}
+                }
+                continue;
+            }
             let image = self.inner.rooms.engine.ensure_image(&self.inner.options.image).await;
             let now = self.inner.rooms.clock.now();
             let id = image.as_ref().map(|image| image.id.clone()).ok();
+            let surplus = AtomicUsize::new(self.warm_pool().ready.saturating_sub(wanted));
+            let one_less = |left: usize| left.checked_sub(1);
+            let one_too_many = || surplus.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok();
             let unfit = |parked: &Parked| {
                 parked.died
+                    || one_too_many()
                     || now.seconds_since(parked.parked_at) > MAX_AGE_SECONDS
                     || id.as_ref().is_some_and(|id| *id != parked.image)
             };
@@ -332,7 +348,8 @@ impl Runs {
     }
 
     fn parked_spec(&self, run: RunId, image: &str, workspace: &Workspace) -> ContainerSpec {
-        let Inner { options, rooms, .. } = &*self.inner;
+        let Inner { rooms, .. } = &*self.inner;
+        let options = self.options();
         ContainerSpec {
             name: container_name(run),
             kind: Kind::Run,

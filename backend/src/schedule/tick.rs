@@ -136,7 +136,9 @@ impl Schedule {
                 let (start, keep) = (start_of(&row, due_at), Keep::Waiting(id, due_at, now));
                 match self.launcher.launch(pipeline, StartedBy::Schedule, start, &self.store, keep).await {
                     Ok(run) => begun += usize::from(run.is_some()),
-                    Err(LaunchError::DockerUnavailable(_) | LaunchError::Closing) => return Ok(started + begun),
+                    Err(LaunchError::DockerUnavailable(_) | LaunchError::NoRoom(_) | LaunchError::Closing) => {
+                        return Ok(started + begun);
+                    }
                     Err(LaunchError::Room(error)) => return Err(error.into()),
                     Err(refused) => {
                         let why = refused.to_string();
@@ -237,7 +239,7 @@ impl Schedule {
                 Ok(Came::Started)
             }
             Ok(None) => Ok(Came::NotOurs),
-            Err(LaunchError::DockerUnavailable(_) | LaunchError::Closing) => Ok(Came::Later),
+            Err(LaunchError::DockerUnavailable(_) | LaunchError::NoRoom(_) | LaunchError::Closing) => Ok(Came::Later),
             Err(LaunchError::Room(error)) => Err(error.into()),
             Err(refused) => {
                 let why = refused.to_string();

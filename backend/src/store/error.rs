@@ -57,6 +57,16 @@ pub enum StoreError {
         #[source]
         source: Option<Source>,
     },
+    /// The file of the database is damaged, or is none.
+    #[error(
+        "the file of the database is damaged ({reason}). Put a backup in its place while no server runs: \
+         `fastflow restore FILE --force` keeps the damaged one under another name; backups made by this server are in \
+         DATA_DIR/backups"
+    )]
+    Damaged {
+        /// What SQLite says.
+        reason: String,
+    },
     /// The settings of the database make no sense.
     #[error("the database settings are wrong: {0}")]
     Settings(String),
@@ -110,6 +120,9 @@ impl From<sqlx::Error> for StoreError {
                 let what = database.constraint().unwrap_or("a row with that key").to_owned();
                 Self::Conflict { what, source: error.into() }
             }
+            E::Database(database) if is_damage(database.code().as_deref().unwrap_or_default()) => {
+                Self::Damaged { reason: database.message().to_owned() }
+            }
             E::Database(database) if may_pass(database.code().as_deref().unwrap_or_default()) => {
                 Self::unavailable(database.message().to_owned(), error)
             }
@@ -142,6 +155,11 @@ impl From<sqlx::migrate::MigrateError> for StoreError {
     }
 }
 
+/// Whether SQLite says that its file is malformed, or no database.
+fn is_damage(code: &str) -> bool {
+    matches!((code.len(), code.parse::<u32>()), (1..=4, Ok(number)) if matches!(number & 0xff, 11 | 26))
+}
+
 /// Whether an error code of either database tells of a state that may pass, rather than of a mistake in a statement.
 fn may_pass(code: &str) -> bool {
     // SQLite: a number whose lowest byte is the class. Codes of PostgreSQL have five characters.
@@ -165,6 +183,10 @@ mod tests {
         for code in ["5", "517", "10", "4874", "13", "14", "8", "08006", "40P01", "53300", "57014", "55P03"] {
             assert!(may_pass(code), "{code}");
         }
+        for code in ["11", "26", "267"] {
+            assert!(is_damage(code), "{code}");
+        }
+        assert!(!is_damage("5") && !is_damage("42601") && !is_damage("11000"));
         for code in ["1", "11", "19", "2067", "42601", "23505", ""] {
             assert!(!may_pass(code), "{code}");
         }

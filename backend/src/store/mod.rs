@@ -10,6 +10,7 @@
 //! * **SQL is static text**; values are only ever bound.
 
 mod audit;
+mod backup;
 mod cluster;
 mod codec;
 mod environments;
@@ -20,6 +21,7 @@ mod look;
 mod options;
 mod pipelines;
 mod record;
+mod retention;
 mod row;
 mod run_list;
 mod run_row;
@@ -36,6 +38,8 @@ mod vault;
 #[cfg(test)]
 pub(crate) mod testing;
 
+use std::fs::File;
+use std::path::Path;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -45,6 +49,7 @@ use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 use tokio::sync::Semaphore;
 
 pub use audit::{AuditCursor, AuditFilter, AuditRow, AuditRows};
+pub use backup::{BackupError, Contents, Restored, back_up, inspect, restore};
 pub use cluster::{OthersRun, ServerRow};
 pub use environments::EnvironmentRow;
 pub use error::StoreError;
@@ -55,13 +60,14 @@ pub use options::Options;
 use options::Target;
 pub use pipelines::{PipelineRow, SeenPipeline};
 pub use record::{Facts, Recorded, Report};
+pub use retention::{EndedRun, Expired};
 pub use run_list::{ActiveCount, RunCursor, RunFilter, RunOrder, RunRows};
 pub use run_row::{Code, Limits, Measured, NewRun, RunRow};
 pub use runs::{StartNote, StopAnswer, UsedEnvironment};
 pub use sealed::{SealedColumn, SealedRow};
 pub use sessions::{SessionKind, SessionRow};
 pub use tokens::TokenRow;
-pub use upkeep::OldRun;
+pub use upkeep::{StoredSetting, Wal};
 pub use users::{UserChanged, UserRow};
 pub use vault::VaultRow;
 
@@ -78,6 +84,10 @@ pub struct Store {
     /// hand: nobody starves, and readers always find a connection. Absent on PostgreSQL.
     writer: Option<Arc<Semaphore>>,
     deadline: Duration,
+    /// The SQLite file.
+    file: Option<Arc<Path>>,
+    /// Held as long as the database is worked with, so that nobody replaces its file meanwhile.
+    _held: Option<Arc<File>>,
 }
 
 impl Store {
@@ -88,14 +98,20 @@ impl Store {
     pub async fn open(options: &Options) -> Result<Self, StoreError> {
         install_drivers();
         let target = options.target()?;
+        let (mut file, mut held) = (None, None);
         if let Target::Sqlite { path, .. } = &target {
             create_folder(path).await?;
+            held = backup::hold(path)?.map(Arc::new);
+            file = Some(Arc::from(path.as_path()));
+            if options.check && path.exists() {
+                backup::check(path).await?;
+            }
         }
         let setup = session_setup(&target, options);
         migrate(&target, options, Arc::clone(&setup)).await?;
         let pool = connect(&target, options, options.max_connections.max(2), setup).await?;
         let writer = matches!(target, Target::Sqlite { .. }).then(|| Arc::new(Semaphore::new(1)));
-        Ok(Self { pool, writer, deadline: options.deadline })
+        Ok(Self { pool, writer, deadline: options.deadline, file, _held: held })
     }
 
     /// `SQLite` or `PostgreSQL`, for messages.
@@ -119,7 +135,7 @@ fn install_drivers() {
     DRIVERS.call_once(sqlx::any::install_default_drivers);
 }
 
-async fn create_folder(path: &std::path::Path) -> Result<(), StoreError> {
+async fn create_folder(path: &Path) -> Result<(), StoreError> {
     let Some(folder) = path.parent() else { return Ok(()) };
     tokio::fs::create_dir_all(folder).await.map_err(|error| StoreError::Unavailable {
         reason: format!("the folder {} cannot be created: {error}", folder.display()),
@@ -139,6 +155,8 @@ fn session_setup(target: &Target, options: &Options) -> Arc<[String]> {
             "PRAGMA journal_mode = WAL".to_owned(),
             "PRAGMA synchronous = NORMAL".to_owned(),
             "PRAGMA foreign_keys = ON".to_owned(),
+            // After a flood the file of the write-ahead log shrinks again.
+            "PRAGMA journal_size_limit = 67108864".to_owned(),
             // 16 MiB of pages per connection; the list of a million runs then rarely asks the file system.
             "PRAGMA cache_size = -16384".to_owned(),
         ]),

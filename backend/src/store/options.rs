@@ -18,6 +18,8 @@ pub struct Options {
     pub acquire_timeout: Duration,
     /// Longest time for one call, the wait for a connection included.
     pub deadline: Duration,
+    /// Whether a SQLite file is checked as a whole when it is opened.
+    pub check: bool,
 }
 
 impl Options {
@@ -30,6 +32,7 @@ impl Options {
             max_connections: 10,
             acquire_timeout: Duration::from_secs(5),
             deadline: Duration::from_secs(30),
+            check: false,
         }
     }
 
@@ -82,13 +85,14 @@ impl Options {
 
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { url, sqlite_path, max_connections, acquire_timeout, deadline } = self;
+        let Self { url, sqlite_path, max_connections, acquire_timeout, deadline, check } = self;
         f.debug_struct("Options")
             .field("url", &url.as_ref().map(|_| "…"))
             .field("sqlite_path", sqlite_path)
             .field("max_connections", max_connections)
             .field("acquire_timeout", acquire_timeout)
             .field("deadline", deadline)
+            .field("check", check)
             .finish()
     }
 }
@@ -121,7 +125,7 @@ impl Target {
 }
 
 /// Percent-encodes what would end or change the path of a URL.
-fn escape(path: &str) -> String {
+pub(super) fn escape(path: &str) -> String {
     let mut escaped = String::with_capacity(path.len());
     for byte in path.bytes() {
         if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {

@@ -1,8 +1,6 @@
-//! Looking after the database itself: does it answer, is it sound, what may be deleted. And settings kept in it.
+//! Looking after the database itself: does it answer, is it sound, how large is its log. And settings kept in it.
 
 use std::time::Duration;
-
-use sqlx::any::AnyRow;
 
 use super::row::Cells;
 use super::{Store, StoreError};
@@ -11,24 +9,26 @@ use crate::domain::clock::Millis;
 /// Checking every page of a large file takes longer than any normal call.
 const LONG: Duration = Duration::from_secs(600);
 
-/// A run that may be deleted, with what its files are named by.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OldRun {
-    /// Run id.
-    pub id: String,
-    /// Name of its pipeline.
-    pub pipeline_name: String,
-    /// Size of its log in bytes, when known.
-    pub log_bytes: Option<i64>,
+/// SQLite's write-ahead log after it was looked after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wal {
+    /// Its bytes now.
+    pub bytes: u64,
+    /// Whether it was moved into the database as a whole; `None` when there was no need to.
+    pub moved: Option<bool>,
 }
 
-fn old_run(row: &AnyRow) -> Result<OldRun, StoreError> {
-    let cells = Cells::new(row, "runs", "id");
-    Ok(OldRun {
-        id: cells.text("id")?,
-        pipeline_name: cells.text("pipeline_name")?,
-        log_bytes: cells.opt_int("log_bytes")?,
-    })
+/// A value that was changed while the server worked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSetting {
+    /// Its key.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+    /// When it was changed.
+    pub updated_at: Millis,
+    /// Who changed it.
+    pub updated_by: Option<String>,
 }
 
 impl Store {
@@ -79,76 +79,46 @@ impl Store {
         tokio::time::timeout(LONG, check).await.unwrap_or_else(|_| Err(StoreError::too_slow(LONG)))
     }
 
-    /// Runs that ended and were accepted before `before`, oldest first.
-    ///
-    /// # Errors
-    /// [`StoreError::Corrupt`].
-    pub async fn runs_older_than(&self, before: Millis, limit: u32) -> Result<Vec<OldRun>, StoreError> {
-        const SQL: &str = "SELECT id, pipeline_name, log_bytes FROM runs \
-            WHERE created_at < $1 AND status IN ('SUCCESS', 'FAILED') ORDER BY created_at, id LIMIT $2";
-        self.within(async {
-            let query = sqlx::query(SQL).bind(before.0).bind(i64::from(limit));
-            query.fetch_all(&self.pool).await?.iter().map(old_run).collect()
-        })
-        .await
-    }
-
-    /// Runs of a pipeline that ended, beyond the `keep` latest of those, newest first.
-    ///
-    /// # Errors
-    /// [`StoreError::Corrupt`].
-    pub async fn runs_beyond(&self, pipeline: &str, keep: u32, limit: u32) -> Result<Vec<OldRun>, StoreError> {
-        const SQL: &str = "SELECT id, pipeline_name, log_bytes FROM runs \
-            WHERE pipeline_name = $1 AND status IN ('SUCCESS', 'FAILED') \
-            ORDER BY created_at DESC, id DESC LIMIT $3 OFFSET $2";
-        self.within(async {
-            let query = sqlx::query(SQL).bind(pipeline).bind(i64::from(keep)).bind(i64::from(limit));
-            query.fetch_all(&self.pool).await?.iter().map(old_run).collect()
-        })
-        .await
-    }
-
-    /// Deletes those of the runs that have ended, and says how many. The pipeline's counters keep them.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`]; then none is deleted.
-    pub async fn delete_runs(&self, ids: &[String]) -> Result<u64, StoreError> {
-        let mut ids: Vec<_> = ids.iter().collect();
-        ids.sort_unstable();
-        self.within(async {
-            let mut tx = self.write().await?;
-            let mut deleted = 0;
-            for id in ids {
-                let delete = sqlx::query("DELETE FROM runs WHERE id = $1 AND status IN ('SUCCESS', 'FAILED')");
-                deleted += delete.bind(id).execute(&mut *tx).await?.rows_affected();
-            }
-            tx.commit().await?;
-            Ok(deleted)
-        })
-        .await
-    }
-
-    /// A setting changed at run time.
-    ///
-    /// # Errors
-    /// [`StoreError::Corrupt`].
-    pub async fn setting(&self, key: &str) -> Result<Option<String>, StoreError> {
-        self.within(async {
-            let row = sqlx::query("SELECT key, value FROM settings WHERE key = $1").bind(key);
-            let row = row.fetch_optional(&self.pool).await?;
-            row.map(|row| Cells::new(&row, "settings", "key").text("value")).transpose()
-        })
-        .await
-    }
-
-    /// Writes a setting; `by` is who changed it.
+    /// Looks after SQLite's write-ahead log: moves it into the database when it has more than `most` bytes, or in any case
+    /// when `now_due`. Nothing to do on PostgreSQL.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn set_setting(&self, key: &str, value: &str, by: Option<&str>, now: Millis) -> Result<(), StoreError> {
-        const SQL: &str = "INSERT INTO settings (key, value, updated_at, updated_by) VALUES ($1, $2, $3, $4) \
-            ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at, \
-            updated_by = excluded.updated_by";
-        self.execute(sqlx::query(SQL).bind(key).bind(value).bind(now.0).bind(by)).await.map(drop)
+    pub async fn tend_wal(&self, most: u64, now_due: bool) -> Result<Wal, StoreError> {
+        let Some(file) = self.file.clone() else { return Ok(Wal { bytes: 0, moved: None }) };
+        let size = async || {
+            let mut name = file.as_os_str().to_owned();
+            name.push("-wal");
+            tokio::fs::metadata(name).await.map_or(0, |meta| meta.len())
+        };
+        let bytes = size().await;
+        if bytes == 0 || !(now_due || bytes > most) {
+            return Ok(Wal { bytes, moved: None });
+        }
+        let moved = self.wal_checkpoint().await?;
+        Ok(Wal { bytes: size().await, moved: Some(moved) })
+    }
+
+    /// Settings whose keys begin with `prefix`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn settings_of(&self, prefix: &str) -> Result<Vec<StoredSetting>, StoreError> {
+        const SQL: &str = "SELECT key, value, updated_at, updated_by FROM settings ORDER BY key";
+        self.within(async {
+            let rows = sqlx::query(SQL).fetch_all(&self.pool).await?;
+            let all = rows.iter().map(|row| {
+                let cells = Cells::new(row, "settings", "key");
+                Ok(StoredSetting {
+                    key: cells.text("key")?,
+                    value: cells.text("value")?,
+                    updated_at: cells.time("updated_at")?,
+                    updated_by: cells.opt_text("updated_by")?,
+                })
+            });
+            let of = |row: &Result<StoredSetting, StoreError>| !matches!(row, Ok(row) if !row.key.starts_with(prefix));
+            all.filter(of).collect()
+        })
+        .await
     }
 }

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use fastflow_shared::{EnvironmentState, LockedPackage, PipelineEnvironment, Storage};
+use fastflow_shared::{EnvironmentState, LockedPackage, PipelineEnvironment};
 use thiserror::Error;
 
 use super::Sync;
-use crate::catalog::{CatalogError, Pipeline};
+use crate::catalog::Pipeline;
 use crate::domain::clock::Millis;
 use crate::engine::EngineError;
-use crate::environments::{EnvironmentError, Inputs, NamedBy, Pin, Pruned, Sealed, Spare, pins};
+use crate::environments::{EnvironmentError, Inputs, NamedBy, Pin, Sealed, pins};
 use crate::store::StoreError;
 
 /// Why environments could not be looked at.
@@ -22,9 +22,6 @@ pub enum TidyError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Kept code.
-    #[error(transparent)]
-    Catalog(#[from] CatalogError),
     /// The environments.
     #[error(transparent)]
     Environments(#[from] EnvironmentError),
@@ -73,33 +70,20 @@ impl Sync {
         Ok(shown)
     }
 
-    /// The room that environments take.
+    /// How uv puts packages into environments: `hardlink` or `copy`.
     #[must_use]
-    pub fn storage(&self) -> Storage {
-        let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-        let measured = self.inner.environments.storage();
-        let measured = measured.as_ref();
-        Storage {
-            link_mode: self.inner.environments.link_mode().to_owned(),
-            measured_at: measured.map(|storage| storage.measured_at.to_utc()),
-            bytes: measured.map(|storage| bytes(storage.bytes)),
-            budget_bytes: measured.and_then(|storage| storage.budget).map(bytes),
-            environments: measured.map(|storage| number(storage.environments)),
-            environments_in_use: measured.map(|storage| number(storage.in_use)),
-        }
+    pub fn link_mode(&self) -> &str {
+        self.inner.environments.link_mode()
     }
 
-    /// Deletes what is too much of environments, uv's cache and kept code. What runs need that have not ended stays, and so
-    /// does what a start of a pipeline would use.
+    /// Keys of the environments that runs need which have not ended, and that a start of a pipeline would use. `None` when
+    /// that is not known, because some run cannot be read.
     ///
     /// # Errors
-    /// [`TidyError`]; when it is not known what is needed, nothing is deleted.
-    pub async fn tidy(&self, budget: Option<u64>) -> Result<Pruned, TidyError> {
+    /// [`TidyError`], also when Docker is away, which knows the worker image.
+    pub async fn environments_in_use(&self) -> Result<Option<HashSet<String>>, TidyError> {
         let inner = &self.inner;
         let image = inner.engine.ensure_image(&inner.options.image).await?;
-        let spares = inner.catalog.spare_code().await?;
-        let spares = spares.into_iter().map(|(path, last_used)| Spare { path, last_used }).collect();
         let mut in_use = HashSet::new();
         for pipeline in inner.catalog.snapshot().pipelines.values() {
             let Ok(inputs) = inputs_of(pipeline).await else { continue };
@@ -108,8 +92,7 @@ impl Sync {
         let (rows, broken) = inner.store.unfinished_runs().await?;
         in_use.extend(rows.into_iter().filter_map(|row| row.environment_key));
         // Which environment such a run has mounted nobody knows.
-        let budget = budget.filter(|_| broken.is_empty());
-        Ok(inner.environments.prune(budget, &in_use, spares).await?)
+        Ok(broken.is_empty().then_some(in_use))
     }
 }
 

@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fastflow_shared::Chore as Report;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::clock::{Millis, SharedClock};
+use crate::domain::tuning::Tuning;
 
 /// Longest time that a round of a chore may take.
 const DEADLINE: Duration = Duration::from_secs(15 * 60);
@@ -25,10 +27,21 @@ type Round = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 pub struct Chore {
     name: &'static str,
     description: &'static str,
-    interval: Duration,
+    interval: Interval,
+    /// When the first round is due after the start, if sooner than after the interval.
+    first: Option<Duration>,
     round: Box<dyn Fn() -> Round + Send + Sync>,
     /// Whether it is for this server at this moment.
     ours: Box<dyn Fn() -> bool + Send + Sync>,
+    /// One round at a time, whoever asks for it.
+    alone: tokio::sync::Mutex<()>,
+}
+
+/// How long a chore waits between two rounds.
+enum Interval {
+    Fixed(Duration),
+    /// As an admin has set it.
+    Set(fn(&Tuning) -> Duration),
 }
 
 impl Chore {
@@ -47,7 +60,28 @@ impl Chore {
             let work = round();
             Box::pin(async move { work.await.map_err(|error| error.to_string()) })
         };
-        Self { name, description, interval, round: Box::new(round), ours: Box::new(|| true) }
+        let interval = Interval::Fixed(interval);
+        Self {
+            name,
+            description,
+            interval,
+            first: None,
+            round: Box::new(round),
+            ours: Box::new(|| true),
+            alone: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// The same with an interval that an admin may change while the server works.
+    #[must_use]
+    pub fn every(self, interval: fn(&Tuning) -> Duration) -> Self {
+        Self { interval: Interval::Set(interval), ..self }
+    }
+
+    /// The same with its first round so soon after the start.
+    #[must_use]
+    pub fn first_after(self, first: Duration) -> Self {
+        Self { first: Some(first), ..self }
     }
 
     /// Its name.
@@ -80,6 +114,7 @@ pub struct Upkeep {
 
 struct Inner {
     clock: SharedClock,
+    tuning: watch::Receiver<Arc<Tuning>>,
     chores: Vec<Chore>,
     states: Mutex<BTreeMap<&'static str, State>>,
     closing: CancellationToken,
@@ -89,10 +124,11 @@ struct Inner {
 impl Upkeep {
     /// Takes the chores; none is done yet.
     #[must_use]
-    pub fn new(clock: SharedClock, chores: Vec<Chore>) -> Self {
+    pub fn new(clock: SharedClock, tuning: watch::Receiver<Arc<Tuning>>, chores: Vec<Chore>) -> Self {
         Self {
             inner: Arc::new(Inner {
                 clock,
+                tuning,
                 chores,
                 states: Mutex::default(),
                 closing: CancellationToken::new(),
@@ -101,7 +137,7 @@ impl Upkeep {
         }
     }
 
-    /// Begins. The first round of each chore is due after its interval.
+    /// Begins. The first round of each chore is due after its interval, or sooner when it says so.
     pub fn start(&self) {
         for index in 0..self.inner.chores.len() {
             let this = self.clone();
@@ -125,7 +161,7 @@ impl Upkeep {
             Report {
                 name: chore.name.to_owned(),
                 description: chore.description.to_owned(),
-                interval_seconds: chore.interval.as_secs_f64(),
+                interval_seconds: self.interval(chore).as_secs_f64(),
                 last_run_at: state.last_run_at.map(Millis::to_utc),
                 last_duration_seconds: state.seconds,
                 last_result: state.result,
@@ -136,17 +172,44 @@ impl Upkeep {
         self.inner.chores.iter().map(report).collect()
     }
 
+    /// Does a round of this chore now and says what became of it; `None` when there is no such chore.
+    pub async fn run(&self, name: &str) -> Option<Report> {
+        let chore = self.inner.chores.iter().find(|chore| chore.name == name)?;
+        tokio::select! {
+            () = self.inner.closing.cancelled() => {}
+            () = self.round(chore) => {}
+        }
+        self.report().into_iter().find(|report| report.name == name)
+    }
+
+    fn interval(&self, chore: &Chore) -> Duration {
+        match chore.interval {
+            Interval::Fixed(interval) => interval,
+            Interval::Set(interval) => interval(&self.inner.tuning.borrow()),
+        }
+    }
+
     async fn drive(&self, index: usize) {
-        let Inner { clock, chores, closing, .. } = &*self.inner;
+        let Inner { clock, chores, closing, tuning, .. } = &*self.inner;
         let chore = &chores[index];
+        let mut tuning = tuning.clone();
+        let mut first = chore.first;
         loop {
-            self.update(chore.name, |state| {
-                state.next_run_at = Some(clock.now().plus_seconds(chore.interval.as_secs_f64()));
-            });
-            tokio::select! {
-                () = closing.cancelled() => return,
-                () = tokio::time::sleep(chore.interval) => {}
+            let begin = tokio::time::Instant::now();
+            loop {
+                let interval = first.unwrap_or_else(|| self.interval(chore));
+                let left = interval.saturating_sub(begin.elapsed());
+                self.update(chore.name, |state| {
+                    state.next_run_at = Some(clock.now().plus_seconds(left.as_secs_f64()));
+                });
+                tokio::select! {
+                    () = closing.cancelled() => return,
+                    () = tokio::time::sleep(left) => break,
+                    // Another interval, perhaps. When nobody can change it any more, nothing comes.
+                    Ok(()) = tuning.changed() => {}
+                }
             }
+            first = None;
             tokio::select! {
                 () = closing.cancelled() => return,
                 () = self.round(chore) => {}
@@ -155,6 +218,7 @@ impl Upkeep {
     }
 
     async fn round(&self, chore: &Chore) {
+        let _alone = chore.alone.lock().await;
         let begin = self.inner.clock.now();
         if !(chore.ours)() {
             return self.update(chore.name, |state| {
@@ -220,7 +284,8 @@ mod tests {
             }
         };
         let clock = Arc::new(ManualClock::at(Millis(0)));
-        let upkeep = Upkeep::new(clock, vec![Chore::new("test", "counts", Duration::from_secs(60), work)]);
+        let chores = vec![Chore::new("test", "counts", Duration::from_secs(60), work)];
+        let upkeep = Upkeep::new(clock, watch::channel(Arc::new(Tuning::example())).1, chores);
         upkeep.start();
         let after = async |rounds_done: u32| {
             while rounds.load(Ordering::SeqCst) < rounds_done {
@@ -233,6 +298,36 @@ mod tests {
         assert_eq!(after(2).await.last_error.as_deref(), Some("no luck"));
         assert!(after(3).await.last_error.is_some_and(|error| error.contains("broke off")));
         let _ = after(4).await;
+        upkeep.stop().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_interval_that_is_changed_holds_at_once_and_a_round_can_be_asked_for() {
+        let rounds = Arc::new(AtomicU32::new(0));
+        let counted = rounds.clone();
+        let work = move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async { Ok::<_, &str>("did it".to_owned()) }
+        };
+        let long = Tuning { cleanup_every: Duration::from_secs(1000), ..Tuning::example() };
+        let (change, tuning) = watch::channel(Arc::new(long.clone()));
+        let chore = Chore::new("test", "counts", Duration::from_secs(1), work)
+            .every(|tuning| tuning.cleanup_every)
+            .first_after(Duration::from_secs(5));
+        let upkeep = Upkeep::new(Arc::new(ManualClock::at(Millis(0))), tuning, vec![chore]);
+        upkeep.start();
+        let done = || rounds.load(Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert_eq!(done(), 1, "the first one comes sooner");
+        tokio::time::sleep(Duration::from_secs(500)).await;
+        assert_eq!(done(), 1);
+        assert_eq!(upkeep.run("test").await.and_then(|report| report.last_result).as_deref(), Some("did it"));
+        assert!(upkeep.run("other").await.is_none());
+        assert_eq!(done(), 2);
+        change.send_replace(Arc::new(Tuning { cleanup_every: Duration::from_secs(400), ..long }));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(done(), 3, "more than the new interval has passed already");
+        assert!((upkeep.report()[0].interval_seconds - 400.0).abs() < 0.1);
         upkeep.stop().await;
     }
 }

@@ -4,11 +4,11 @@
 
 use chrono::{DateTime, Utc};
 use fastflow_shared::{
-    ApiToken, ApiTokenCreated, AuditPage, Chore, FiringPage, Job, JobDraft, JobSwitch, LogHits, LogPage, Login,
-    LoginAnswer, MetricsBatch, NewApiToken, NewUser, NewVaultEntry, Outlook, Overview, PasswordChange, PasswordReset,
-    Pipeline, PipelineEnvironment, PipelineStats, PipelineSwitch, Preview, Readiness, RevealedSecret, Run, RunDay,
-    RunHealth, RunPage, SessionInfo, SourceFile, SourceList, StartRun, SyncStatus, TriggerDraft, User, UserAccount,
-    UserChange, UserWithPassword, VaultChange, VaultEntry, routes,
+    ApiToken, ApiTokenCreated, AuditPage, Backup, Chore, Cleanup, FiringPage, Job, JobDraft, JobSwitch, LogHits,
+    LogPage, Login, LoginAnswer, MetricsBatch, NewApiToken, NewUser, NewVaultEntry, Outlook, Overview, PasswordChange,
+    PasswordReset, Pipeline, PipelineEnvironment, PipelineStats, PipelineSwitch, Preview, Readiness, RevealedSecret,
+    Run, RunDay, RunHealth, RunPage, SessionInfo, Setting, SettingChange, SourceFile, SourceList, StartRun, Storage,
+    SyncStatus, TriggerDraft, User, UserAccount, UserChange, UserWithPassword, VaultChange, VaultEntry, routes,
 };
 use gloo_net::http::Method;
 
@@ -344,4 +344,44 @@ pub fn audit_times(mut pairs: Vec<(&'static str, String)>) -> Vec<(&'static str,
         *value = begin.to_iso_string().into();
     }
     pairs
+}
+
+/// What is kept on the disk.
+pub fn storage() -> Ask<Storage> {
+    get(routes::STORAGE)
+}
+
+/// What retention would delete.
+pub fn cleanup() -> Ask<Cleanup> {
+    get(routes::CLEANUP)
+}
+
+/// Deletes what retention does not keep.
+pub fn clean_up() -> Ask<Cleanup> {
+    order(Method::POST, routes::CLEANUP)
+}
+
+/// Backups of the database.
+pub fn backups() -> Ask<Vec<Backup>> {
+    get(routes::BACKUPS)
+}
+
+/// Makes a backup.
+pub fn back_up() -> Ask<Backup> {
+    order(Method::POST, routes::BACKUPS)
+}
+
+/// The settings that hold.
+pub fn settings() -> Ask<Vec<Setting>> {
+    get(routes::SETTINGS)
+}
+
+/// Changes a setting.
+pub fn change_setting(name: String, value: String) -> Ask<Setting> {
+    write(Method::PUT, &routes::setting(&name), &SettingChange { value })
+}
+
+/// Takes a change of a setting back.
+pub fn reset_setting(name: String) -> Ask<Setting> {
+    order(Method::DELETE, &routes::setting(&name))
 }

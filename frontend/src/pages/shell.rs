@@ -38,7 +38,7 @@ fn belongs(page: &Route, here: &Route) -> bool {
             (page, here),
             (Route::Runs, Route::Run { .. } | Route::RunLog { .. })
                 | (Route::Pipelines, Route::Pipeline { .. })
-                | (Route::System, Route::Sync)
+                | (Route::System, Route::Sync | Route::Storage | Route::Settings)
         )
 }
 

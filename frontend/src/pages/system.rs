@@ -1,6 +1,6 @@
 //! The server itself: whether it can work, where its code comes from, and what it does by itself.
 
-use fastflow_shared::{Check, Chore};
+use fastflow_shared::{Check, Chore, Role};
 use gloo_timers::callback::Interval;
 use yew::prelude::*;
 
@@ -9,6 +9,7 @@ use crate::browser;
 use crate::hooks::{TabState, use_live, use_load, use_tab};
 use crate::logic::format::short_commit;
 use crate::logic::outcome::Tone;
+use crate::providers::session::use_session;
 use crate::route::Route;
 use crate::router::Link;
 use crate::text::{Texts, use_text};
@@ -33,6 +34,7 @@ fn check_name(t: &Texts, check: &Check) -> String {
 pub fn System() -> Html {
     let t = use_text();
     use_tab(t.system.title.to_owned(), TabState::Plain);
+    let admin = use_session().user().is_some_and(|user| user.role == Role::Admin);
     let ready = use_load((), |()| api::readiness());
     let chores = use_load((), |()| api::chores());
     let overview = use_load((), |()| api::overview());
@@ -50,7 +52,13 @@ pub fn System() -> Html {
     });
     html! {
         <div class="page">
-            <header class="page-head"><h1>{t.system.title}</h1></header>
+            <header class="page-head">
+                <h1>{t.system.title}</h1>
+                <div class="row-actions">
+                    <Link to={Route::Storage} classes="btn">{glyph(Icon::Package)}<span>{t.keep.storage}</span></Link>
+                    if admin { <Link to={Route::Settings} classes="btn">{glyph(Icon::Pencil)}<span>{t.keep.settings}</span></Link> }
+                </div>
+            </header>
             {view(&ready.load, 2, &ready.reload, |ready| html! {
                 <section class="card panel" data-testid="readiness" data-ready={ready.ready.to_string()}>
                     <h2 class={classes!("verdict", if ready.ready { Tone::Good.class() } else { Tone::Bad.class() })}>

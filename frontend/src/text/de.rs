@@ -231,5 +231,6 @@ pub const TEXTS: Texts = Texts {
     system: super::de_more::SYSTEM,
     palette: super::de_more::PALETTE,
     lost: super::de_more::LOST,
+    keep: super::de_keep::KEEP,
     pipes: super::de_pipes::PIPES,
 };

@@ -229,5 +229,6 @@ pub const TEXTS: Texts = Texts {
     system: super::en_more::SYSTEM,
     palette: super::en_more::PALETTE,
     lost: super::en_more::LOST,
+    keep: super::en_keep::KEEP,
     pipes: super::en_pipes::PIPES,
 };

@@ -4,11 +4,13 @@
 
 mod context;
 mod de;
+mod de_keep;
 mod de_more;
 mod de_people;
 mod de_pipes;
 mod de_run;
 mod en;
+mod en_keep;
 mod en_more;
 mod en_people;
 mod en_pipes;

@@ -35,6 +35,7 @@ pub struct Texts {
     pub system: System,
     pub palette: Palette,
     pub lost: Lost,
+    pub keep: Keep,
     pub pipes: Pipes,
 }
 
@@ -146,6 +147,14 @@ tables! {
     System {
         title, ready, not_ready, chores, chore, every, last, took, result, next, version, docker, slots, queue, never, code, source,
         branch, commit, pipelines, invalid, no_chores, database, disk, api, about, about_text
+    }
+    /// What is kept on the disk, backups, settings.
+    Keep {
+        storage, storage_lead, used, budget, cache, free, floor, none, measured, soon, part, size, spare, things, next, next_lead,
+        nothing, last_used, why, when, if_needed, backups, backups_lead, back_up, backed_up, no_backups, made, clean, clean_lead,
+        logs, environments, uv_cache, code, commits, database, work, count, age, over, over_cache, first, settings, settings_lead,
+        name, value, origin, not_set, change, back, changed, default_hint, changed_here;
+        fn allowed(&str), fn by(&str, &str), fn cleaned(&str), fn clean_title(&str)
     }
     /// The command palette and the help sheet.
     Palette {

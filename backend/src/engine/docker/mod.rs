@@ -15,6 +15,7 @@ mod live_tests;
 mod network;
 mod output;
 mod start;
+mod sweep;
 mod wait;
 
 use std::collections::{HashMap, HashSet};
@@ -33,7 +34,7 @@ use tokio::sync::OnceCell;
 
 use super::{
     Attachment, ContainerId, ContainerSpec, ContainerState, ContainerSummary, Engine, EngineError, EngineInfo, Exit,
-    Image, Limits, Options, OutputStream, Result, Signal, StatsStream, StoredLogStream, label,
+    Image, Limits, Options, OutputStream, Result, Signal, StatsStream, StoredLogStream, Swept, label,
 };
 use client::{Client, Connection};
 use host_paths::HostPaths;
@@ -257,5 +258,9 @@ impl Engine for DockerEngine {
             .client
             .call("list", self.options.deadline, |docker| async move { docker.list_containers(Some(query)).await });
         Ok(list.await?.into_iter().filter_map(convert::summary).collect())
+    }
+
+    async fn sweep(&self, keep_network: bool) -> Result<Swept> {
+        self.remove_unused(keep_network).await
     }
 }

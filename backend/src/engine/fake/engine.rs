@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::super::{
     Attachment, ContainerId, ContainerSpec, ContainerState, ContainerSummary, Engine, EngineError, EngineInfo, Exit,
     Frame, Image, JobInput, Limits, Mount, Options, OutputStream, Result, Signal, Stats, StatsStream, Status,
-    StoredLogStream,
+    StoredLogStream, Swept,
 };
 use super::container::Container;
 use super::{Call, FakeDocker};
@@ -269,6 +269,11 @@ impl Engine for FakeEngine {
             Ok(())
         })
         .await
+    }
+
+    async fn sweep(&self, _keep_network: bool) -> Result<Swept> {
+        // It has neither volumes nor networks.
+        Ok(Swept::default())
     }
 
     async fn list(&self) -> Result<Vec<ContainerSummary>> {

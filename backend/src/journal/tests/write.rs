@@ -313,8 +313,9 @@ async fn sizes_and_removal() {
     metrics.append(&1).await.expect("stored");
     metrics.finish();
     std::fs::write(place.log_path(run).with_file_name("notes.txt"), "not ours").expect("written");
-    let sizes = place.sizes().await.expect("listed");
-    assert_eq!(sizes.len(), 1);
+    let census = place.census(10).await.expect("listed");
+    let sizes = census.oldest;
+    assert_eq!((sizes.len(), census.logs, census.bytes), (1, 1, 2 * 41 + 8));
     assert_eq!((sizes[0].run_id, sizes[0].log, sizes[0].metrics), (run, Some(2 * 41 + 6), Some(2)));
     assert_eq!(place.size(run).await.expect("looked"), Some(sizes[0]));
     let raw = place.raw(run, FileKind::Log, 0..u64::MAX).await.expect("raw");

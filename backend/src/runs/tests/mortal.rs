@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::fake::FakeEngine;
 use crate::engine::{
     Attachment, ContainerId, ContainerSpec, ContainerState, ContainerSummary, Engine, EngineInfo, Exit, Image, Limits,
-    OutputStream, Result, Signal, StatsStream, StoredLogStream,
+    OutputStream, Result, Signal, StatsStream, StoredLogStream, Swept,
 };
 
 /// An engine that can die.
@@ -65,4 +65,5 @@ calls! {
     update_limits(id: &ContainerId, limits: &Limits) -> Result<()>;
     remove(id: &ContainerId) -> Result<()>;
     list() -> Result<Vec<ContainerSummary>>;
+    sweep(keep_network: bool) -> Result<Swept>;
 }

@@ -114,7 +114,8 @@ async fn measure(store: &Store, statistics: bool) {
         let report =
             Report { run_id: &id, expected: &[], events: &events, facts: Facts::default(), knows_stop: true, now };
         timed("an end", store.record(&report)).await;
-        timed("older than", store.runs_older_than(Millis(400_000_000), 500)).await;
+        timed("older than", store.runs_ended_before(Millis(400_000_000), 500)).await;
         timed("beyond 1,000", store.runs_beyond("big", 1_000, 500)).await;
+        timed("pipelines with runs", store.pipelines_with_runs()).await;
     }
 }

@@ -1,10 +1,12 @@
 //! Opening, migrating, waiting.
 
+mod backup;
 mod jobs;
 mod list;
 mod million;
 mod pipelines;
 mod record;
+mod retention;
 mod runs;
 mod sync;
 mod upgrade;
@@ -217,7 +219,7 @@ async fn calls_can_move_between_threads() {
     check(&store.unfinished_runs());
     check(&store.upsert_seen(&[], Millis(1)));
     check(&store.upsert_repository_jobs(&[], &std::collections::BTreeSet::new(), Millis(1)));
-    check(&store.delete_runs(&[]));
+    check(&store.delete_runs(&[], Millis(1)));
     check(&store.latest_runs(1));
     check(&Store::open(&Options::sqlite("")));
 }

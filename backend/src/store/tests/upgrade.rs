@@ -71,13 +71,14 @@ async fn check(store: &Store, version: i64) {
     let jobs = store.jobs().await.expect(&told);
     assert_eq!((jobs.len(), jobs[0].job.trigger_value.as_str()), (1, "0 6 * * *"), "{told}");
     assert_eq!(jobs[0].job.parameters["DAY"], "2", "{told}");
-    assert_eq!(store.setting("some.setting").await.expect(&told).as_deref(), Some("its value"), "{told}");
+    assert_eq!(store.settings_document("some.setting").await.expect(&told).as_deref(), Some("its value"), "{told}");
 
     let since = |with: i64, found: bool, what: &str| assert_eq!(found, version >= with, "{what} of {told}");
     since(2, store.syncs(10).await.expect(&told).len() == 1, "the sync");
     since(4, !store.tokens(Some("u1")).await.expect(&told).is_empty(), "the API token");
     since(4, store.token(&"02".repeat(32)).await.expect(&told).is_some(), "its hash");
     since(8, first.warm_at == Some(Millis(1_700_000_000_900)), "the warm start");
+    since(11, store.deleted_runs(9).await.expect(&told) == ["018bcfe5-6800-7000-8000-0000000000d1"], "the deleted run");
     since(14, store.servers().await.expect(&told).len() == 1, "the server");
 
     // And it can be worked with: the run that waited goes on to its end.

@@ -91,6 +91,11 @@ impl Report {
         if let (Some(from), Some(to)) = (text.find(open), text.find(close)) {
             text.replace_range(from + open.len()..to, &usage::machine());
         }
+        let (open, close) = ("<!-- bench:picture -->", "<!-- /bench:picture -->");
+        if let (Some(from), Some(to), false) = (text.find(open), text.find(close), self.phases.is_empty()) {
+            let picture = "\n![Where the time of a cold and of a warm start goes, step by step](images/start.svg)\n";
+            text.replace_range(from + open.len()..to, picture);
+        }
         fs::write(&path, text).expect("docs/performance.md can be written");
         if !self.phases.is_empty() {
             let file = place::repository().join("docs/images/start.svg");
