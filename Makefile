@@ -13,8 +13,8 @@ test: ## set up what the tests need and run all of them (some: scripts/test NAME
 lint: ## formatting, clippy, floor plan, dependencies
 	@scripts/lint
 
-bench: ## measure against raw Docker (minutes; leave the machine alone meanwhile)
-	@scripts/bench
+bench: ## measure against raw Docker (20 minutes; leave the machine alone; PART="starts flood" for some, WRITE=1 for the document)
+	@scripts/bench $(PART) $(if $(WRITE),--write)
 
 build: web ## build the SPA and the server that is shipped, into target/dist/
 	@scripts/step "Server" cargo build --profile dist --bin fastflow

@@ -262,6 +262,9 @@ pub struct Run {
     pub setup_duration: Option<f64>,
     /// Whether its container had been started ahead and waited for it.
     pub warm_start: bool,
+    /// Seconds from its slot to the moment its script had its job: environment check, code, container.
+    #[serde(default)]
+    pub start_seconds: Option<f64>,
     /// Key of its sealed environment.
     pub environment: Option<String>,
     /// Worker image it runs in.

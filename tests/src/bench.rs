@@ -14,6 +14,53 @@ use crate::wait::within;
 /// Longest time for one container.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// A container that a bench wants.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    command: Vec<String>,
+    mounts: Vec<String>,
+    env: Vec<String>,
+    hardened: bool,
+}
+
+impl Wanted {
+    /// As the server makes them for runs.
+    #[must_use]
+    pub fn hardened(command: &[&str]) -> Self {
+        Self { hardened: true, ..Self::plain(command) }
+    }
+
+    /// As Docker makes them when nothing is said.
+    #[must_use]
+    pub fn plain(command: &[&str]) -> Self {
+        let command = command.iter().map(|word| (*word).to_owned()).collect();
+        Self { command, mounts: Vec::new(), env: Vec::new(), hardened: false }
+    }
+
+    /// With these mounts, as `docker run -v` writes them.
+    #[must_use]
+    pub fn mounted(mut self, mounts: &[&str]) -> Self {
+        self.mounts = mounts.iter().map(|mount| (*mount).to_owned()).collect();
+        self
+    }
+
+    /// With these variables, each as `NAME=value`.
+    #[must_use]
+    pub fn env(mut self, env: Vec<String>) -> Self {
+        self.env = env;
+        self
+    }
+}
+
+/// What was seen of a container.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    /// From the first call to the first output.
+    pub first: Duration,
+    /// From the first call until Docker says that it has ended.
+    pub end: Duration,
+}
+
 /// Docker's socket.
 pub struct Raw {
     http: Client,
@@ -22,7 +69,7 @@ pub struct Raw {
 
 impl Raw {
     /// Containers on the network of an instance, which must have had a run. They do not carry its label: the server would take
-    /// them for strays of its own and remove them. They go when they end.
+    /// them for strays of its own and remove them.
     ///
     /// # Panics
     /// When no HTTP client can be made.
@@ -34,16 +81,26 @@ impl Raw {
         Self { http, network: format!("fastflow-{instance}") }
     }
 
-    /// Create, attach, start, first byte.
-    pub async fn first_line(&self, script: &str) -> Duration {
+    /// Create, attach, start; then everything until Docker says that it has ended, and the removal.
+    ///
+    /// # Panics
+    /// When Docker refuses, or the container fails.
+    pub async fn run(&self, wanted: &Wanted) -> Seen {
         let begin = Instant::now();
-        let (id, output) = self.start(script).await;
+        let (id, output) = self.start(wanted).await;
         let mut output = output.bytes_stream();
-        within("the first line", LIMIT, output.next()).await.expect("a line").expect("readable");
+        let first = within("the first line", LIMIT, output.next()).await.map(|piece| piece.expect("readable"));
         let took = begin.elapsed();
-        while output.next().await.is_some() {}
+        let mut said = first.map(|bytes| bytes.to_vec()).unwrap_or_default();
+        while let Some(piece) = output.next().await {
+            said.extend_from_slice(&piece.expect("readable"));
+        }
+        let ended: Value =
+            self.call(&format!("/containers/{id}/wait?condition=not-running"), None).await.json().await.expect("JSON");
+        let seen = Seen { first: took, end: begin.elapsed() };
+        assert_eq!(ended["StatusCode"], 0, "{:?}: {}", wanted.command, String::from_utf8_lossy(&said));
         self.remove(&id).await;
-        took
+        seen
     }
 
     /// Create, attach, start, all output into a file.
@@ -52,7 +109,7 @@ impl Raw {
     /// When the file cannot be written.
     pub async fn flood(&self, script: &str, file: &Path) -> Duration {
         let begin = Instant::now();
-        let (id, output) = self.start(script).await;
+        let (id, output) = self.start(&Wanted::hardened(&["python3", "-u", "-c", script])).await;
         let mut output = output.bytes_stream();
         let file = tokio::fs::File::create(file).await.expect("a file");
         let mut file = tokio::io::BufWriter::with_capacity(1 << 20, file);
@@ -68,15 +125,23 @@ impl Raw {
         took
     }
 
-    async fn start(&self, script: &str) -> (String, Response) {
-        let body = json!({
-            "Image": docker::image(), "Cmd": ["python3", "-u", "-c", script], "User": "10001:10001",
-            "HostConfig": {
-                "NetworkMode": self.network, "AutoRemove": true, "ReadonlyRootfs": true, "CapDrop": ["ALL"], "Init": true, "PidsLimit": 512,
-                "SecurityOpt": ["no-new-privileges"],
-                "LogConfig": { "Type": "local", "Config": { "max-size": "10m", "max-file": "3", "compress": "false" } },
-            },
-        });
+    async fn start(&self, wanted: &Wanted) -> (String, Response) {
+        let log = json!({ "Type": "local", "Config": { "max-size": "10m", "max-file": "3", "compress": "false" } });
+        let mut host = json!({ "NetworkMode": self.network, "Binds": wanted.mounts, "LogConfig": log });
+        let mut body = json!({ "Image": docker::image(), "Cmd": wanted.command, "Entrypoint": [], "Env": wanted.env });
+        if wanted.hardened {
+            for (name, value) in [
+                ("ReadonlyRootfs", json!(true)),
+                ("CapDrop", json!(["ALL"])),
+                ("Init", json!(true)),
+                ("PidsLimit", json!(512)),
+                ("SecurityOpt", json!(["no-new-privileges"])),
+            ] {
+                host[name] = value;
+            }
+            body["User"] = json!("10001:10001");
+        }
+        body["HostConfig"] = host;
         let created: Value = self.call("/containers/create", Some(&body)).await.json().await.expect("JSON");
         let id = created["Id"].as_str().expect("an id").to_owned();
         let attach = format!("/containers/{id}/attach?stream=1&stdout=1&stderr=1");

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use fastflow_shared::{
-    LogLine, LogLines, LogSkipped, LogSource, MetricsBatch, MetricsSample, RunStatus, StreamEnd, events,
+    LiveEvent, LogLine, LogLines, LogSkipped, LogSource, MetricsBatch, MetricsSample, RunStatus, StreamEnd, events,
 };
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt, stream};
@@ -15,6 +16,10 @@ use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, MetaSch
 use poem_openapi::types::{ToJSON, Type};
 use poem_openapi::{ApiResponse, Enum, OpenApi, Union};
 
+use serde::Serialize;
+use tokio::sync::{broadcast, watch};
+
+use super::events::{Encoded, encode};
 use super::problem::{ApiError, ApiResult};
 use super::runs::wrong;
 use super::security::Access;
@@ -27,6 +32,10 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// How long after the end of a log the run's outcome may take to be stored.
 const OUTCOME_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long who waits for a run's files waits before looking again without news: those that another server writes begin
+/// without a word here.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// Points of a chart when the client does not say.
 const DEFAULT_POINTS: usize = 600;
@@ -46,6 +55,7 @@ pub enum Output {
     Stderr,
 }
 
+// For the document alone: events are encoded where they arise.
 /// What a log stream sends; the event's name tells which.
 #[derive(Union)]
 pub enum LogMessage {
@@ -108,7 +118,7 @@ impl ApiResponse for LogText {
     fn register(_registry: &mut Registry) {}
 }
 
-type LogStream = EventStream<BoxStream<'static, LogMessage>>;
+type LogStream = Encoded<LogMessage>;
 type MetricsStream = EventStream<BoxStream<'static, MetricsMessage>>;
 
 #[OpenApi(tag = "Tag::Runs")]
@@ -186,33 +196,34 @@ impl LogsApi {
         };
         let options = FollowOptions { start, rate: self.0.settings.tuning().log_stream_rate, heartbeat: HEARTBEAT };
         let api = self.0.clone();
-        let messages = stream::unfold(Some(Reader::Waiting(options)), move |reader| {
+        let logged = stream::unfold(Some(Reader::Waiting(options)), move |reader| {
             let (api, run) = (api.clone(), run.0);
             async move {
                 let mut reader = reader?;
-                let (message, go_on) = tokio::select! {
-                    message = next_message(&api, run, &mut reader) => message,
+                let (event, go_on) = tokio::select! {
+                    event = next_event(&api, run, &mut reader) => event,
                     () = api.runs.closing() => (going_away(), false),
                 };
-                Some((message, go_on.then_some(reader)))
+                Some((event, go_on.then_some(reader)))
             }
         });
-        let messages = match metrics.0 {
-            None => messages.boxed(),
+        let events = match metrics.0 {
+            None => logged.boxed(),
             Some(offset) => {
                 // Who wants only what comes asks from beyond the end.
                 let end = self.0.journal.size(run.0).await?.and_then(|files| files.metrics).unwrap_or_default();
                 let offset = offset.min(end);
                 let samples =
                     metrics_messages(self.0.clone(), run.0, offset).filter_map(async |message| match message {
-                        MetricsMessage::Samples(batch) => Some(LogMessage::Samples(batch)),
+                        // Without an id: that is the log's place.
+                        MetricsMessage::Samples(batch) => Some(event(events::METRICS, None, &batch)),
                         // The end of the log is the end.
                         MetricsMessage::End(_) => None,
                     });
-                stream::select(messages, samples).boxed()
+                stream::select(logged, samples).boxed()
             }
         };
-        Ok(EventStream::new(messages).keep_alive(HEARTBEAT).to_event(log_event))
+        Ok(Encoded::new(events, HEARTBEAT))
     }
 
     /// Get a run's CPU and memory
@@ -327,31 +338,35 @@ async fn look_elsewhere(api: &Api, run: RunId) {
         .await;
 }
 
-/// The next message, and whether more will come.
-async fn next_message(api: &Api, run: RunId, reader: &mut Reader) -> (LogMessage, bool) {
+/// The next event, and whether more will come.
+async fn next_event(api: &Api, run: RunId, reader: &mut Reader) -> (Bytes, bool) {
     loop {
         match reader {
-            Reader::Waiting(options) => match follow_wherever(api, run, *options).await {
-                Ok(follow) => *reader = Reader::Following(Box::new(follow)),
-                Err(JournalError::NotFound(_)) => {
-                    if let Some(status) = final_status(api, run, Duration::ZERO).await {
-                        return (LogMessage::End(StreamEnd { status }), false);
+            Reader::Waiting(options) => {
+                let news = News::of(api, run);
+                match follow_wherever(api, run, *options).await {
+                    Ok(follow) => *reader = Reader::Following(Box::new(follow)),
+                    Err(JournalError::NotFound(_)) => {
+                        if let Some(status) = final_status(api, run, Duration::ZERO).await {
+                            return (end(status), false);
+                        }
+                        news.wait().await;
                     }
-                    wait_for_news(api, run).await;
+                    Err(error) => return (broken(&error), false),
                 }
-                Err(error) => return (broken(&error), false),
-            },
+            }
             Reader::Following(follow) => match follow.next().await {
-                Some(Ok(LogEvent::Lines(batch))) => return (LogMessage::Lines(lines(&batch)), true),
+                // Once for all who are sent these lines.
+                Some(Ok(LogEvent::Lines(batch))) => return (batch.rendered(render), true),
                 Some(Ok(LogEvent::Skipped { from, to, lines })) => {
                     let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
                     let skipped = LogSkipped { from: number(from), to: number(to), lines: lines.map_or(-1, number) };
-                    return (LogMessage::Skipped(skipped), true);
+                    return (event(events::SKIPPED, Some(skipped.to), &skipped), true);
                 }
                 Some(Ok(LogEvent::Heartbeat)) => {}
                 Some(Ok(LogEvent::End { finished: true, .. })) => {
                     let status = final_status(api, run, OUTCOME_WITHIN).await.unwrap_or(RunStatus::Interrupted);
-                    return (LogMessage::End(StreamEnd { status }), false);
+                    return (end(status), false);
                 }
                 // The writer went away for a moment (the log is being opened again); so does the viewer.
                 Some(Ok(LogEvent::End { .. })) | None => return (going_away(), false),
@@ -361,11 +376,16 @@ async fn next_message(api: &Api, run: RunId, reader: &mut Reader) -> (LogMessage
     }
 }
 
-fn going_away() -> LogMessage {
-    LogMessage::End(StreamEnd { status: RunStatus::Interrupted })
+/// An event `end`, or `reconnect` when the status is not final.
+fn end(status: RunStatus) -> Bytes {
+    event(end_name(status), None, &StreamEnd { status })
 }
 
-fn broken(error: &JournalError) -> LogMessage {
+fn going_away() -> Bytes {
+    end(RunStatus::Interrupted)
+}
+
+fn broken(error: &JournalError) -> Bytes {
     tracing::error!(%error, "a log stream broke off: {error}");
     going_away()
 }
@@ -382,23 +402,43 @@ async fn final_status(api: &Api, run: RunId, within: Duration) -> Option<RunStat
     }
 }
 
-/// Waits until something happens to the run, or a moment.
-async fn wait_for_news(api: &Api, run: RunId) {
-    let mut changes = api.runs.subscribe();
-    let id = run.to_string();
-    let news = async {
-        while let Ok(event) = changes.recv().await {
-            if event.id == id {
-                return;
-            }
-        }
-    };
-    // The run may begin to write without an event of its own; a short look now and then is cheap.
-    let _ = tokio::time::timeout(Duration::from_millis(100), news).await;
+/// What may happen to a run whose files are not there yet. Made before looking for them, so that nothing is missed.
+struct News {
+    run: RunId,
+    changes: broadcast::Receiver<LiveEvent>,
+    begins: watch::Receiver<()>,
 }
 
-fn lines(batch: &journal::Batch) -> LogLines {
-    LogLines { lines: batch.lines.iter().map(line).collect(), next: i64::try_from(batch.next).unwrap_or(i64::MAX) }
+impl News {
+    fn of(api: &Api, run: RunId) -> Self {
+        Self { run, changes: api.runs.subscribe(), begins: api.journal.begins(run) }
+    }
+
+    /// Waits until something happens to the run, or a while.
+    async fn wait(mut self) {
+        let id = self.run.to_string();
+        let changed = async {
+            // An error: too much has happened to know, or the server goes away.
+            while self.changes.recv().await.is_ok_and(|event| event.id != id) {}
+        };
+        tokio::select! {
+            () = changed => {}
+            _ = self.begins.changed() => {}
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+        }
+    }
+}
+
+/// Lines as one event.
+pub fn render(batch: &journal::Batch) -> Bytes {
+    let next = i64::try_from(batch.next).unwrap_or(i64::MAX);
+    event(events::LINES, Some(next), &LogLines { lines: batch.lines.iter().map(line).collect(), next })
+}
+
+/// An event with this content, which always becomes JSON: it has no maps.
+fn event(name: &str, id: Option<i64>, content: &impl Serialize) -> Bytes {
+    let json = serde_json::to_vec(content).unwrap_or_default();
+    encode(name, id.map(|id| id.to_string()).as_deref(), &json)
 }
 
 pub(super) fn line(line: &journal::LogLine) -> LogLine {
@@ -418,23 +458,8 @@ pub(super) fn source(source: journal::Source) -> LogSource {
     }
 }
 
-fn log_event(message: LogMessage) -> Event {
-    match message {
-        LogMessage::Lines(lines) => {
-            Event::message(lines.to_json_string()).event_type(events::LINES).id(lines.next.to_string())
-        }
-        LogMessage::Skipped(skipped) => {
-            Event::message(skipped.to_json_string()).event_type(events::SKIPPED).id(skipped.to.to_string())
-        }
-        // Without an id: that is the log's place.
-        LogMessage::Samples(batch) => Event::message(batch.to_json_string()).event_type(events::METRICS),
-        LogMessage::End(end) => end_event(&end),
-    }
-}
-
-fn end_event(end: &StreamEnd) -> Event {
-    let name = if end.status.is_final() { events::END } else { events::RECONNECT };
-    Event::message(end.to_json_string()).event_type(name)
+const fn end_name(status: RunStatus) -> &'static str {
+    if status.is_final() { events::END } else { events::RECONNECT }
 }
 
 fn metrics_event(message: MetricsMessage) -> Event {
@@ -442,7 +467,7 @@ fn metrics_event(message: MetricsMessage) -> Event {
         MetricsMessage::Samples(batch) => {
             Event::message(batch.to_json_string()).event_type(events::METRICS).id(batch.next.to_string())
         }
-        MetricsMessage::End(end) => end_event(&end),
+        MetricsMessage::End(end) => Event::message(end.to_json_string()).event_type(end_name(end.status)),
     }
 }
 
@@ -455,6 +480,7 @@ async fn next_metrics(
     let gone = |status| (MetricsMessage::End(StreamEnd { status }), false);
     loop {
         let Some(reader) = follow else {
+            let news = News::of(api, run);
             look_elsewhere(api, run).await;
             match api.journal.follow_metrics(run, *offset, HEARTBEAT).await {
                 Ok(reader) => *follow = Some(reader),
@@ -462,7 +488,7 @@ async fn next_metrics(
                     if let Some(status) = final_status(api, run, Duration::ZERO).await {
                         return gone(status);
                     }
-                    wait_for_news(api, run).await;
+                    news.wait().await;
                 }
                 Err(error) => {
                     tracing::error!(%error, "a metrics stream broke off: {error}");

@@ -5,6 +5,7 @@ mod audit;
 mod auth;
 mod door;
 mod environments;
+mod events;
 mod files;
 mod gate;
 mod headers;
@@ -51,6 +52,7 @@ use crate::upkeep::Upkeep;
 use crate::vault::Vault;
 
 pub use door::Door;
+pub use logs::render;
 pub use metrics::MetricsAccess;
 
 /// Groups of operations.

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use tracing::error;
 
 use super::people::{self, UserCommand};
-use super::{backup, doctor, health, rotate, serve, telemetry, validate};
+use super::{backup, doctor, health, measure, rotate, serve, telemetry, validate};
 use crate::config::{self, Config, Sources};
 use crate::domain::schema::pipeline_schema;
 
@@ -95,6 +95,19 @@ enum Command {
         #[arg(long, conflicts_with = "example")]
         markdown: bool,
     },
+    /// Carries lines through the whole path of a log, without Docker, and says how long it took; for `scripts/instructions`.
+    #[command(hide = true)]
+    MeasureLogPath {
+        /// How many lines of 100 bytes.
+        #[arg(long, default_value_t = 1_000_000)]
+        lines: u64,
+        /// How many secrets are looked for in them.
+        #[arg(long, default_value_t = 0)]
+        secrets: u32,
+        /// How many viewers read all of them as events.
+        #[arg(long, default_value_t = 0)]
+        viewers: u32,
+    },
     /// What the server runs for itself: one job of git, told on stdin.
     #[command(hide = true)]
     GitHelper,
@@ -109,6 +122,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::GitHelper) => match crate::git::helper() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&format!("the server does not listen: {error}")),
+        },
+        Some(Command::MeasureLogPath { lines, secrets, viewers }) => match measure::log_path(lines, secrets, viewers) {
+            Ok(text) => print(&text),
+            Err(error) => fail(&error.to_string()),
         },
         Some(Command::RotateKey) => rotate_key(),
         Some(Command::Backup { file }) => with_database(|config| async move { backup::back_up(&config, &file).await }),

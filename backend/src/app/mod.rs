@@ -5,6 +5,7 @@ mod chores;
 pub mod cli;
 mod doctor;
 mod health;
+mod measure;
 mod people;
 mod serve;
 mod telemetry;

@@ -18,6 +18,7 @@ use crate::cluster::{self, Cluster, ClusterError, Mode};
 use crate::config::{Config, InstanceError, Sources};
 use crate::crypto::{Keyring, KeyringError};
 use crate::domain::clock::{SharedClock, SystemClock};
+use crate::engine::fake::{FakeDocker, program};
 use crate::engine::{self, DockerEngine, Engine, EngineError, HostPath, Network};
 use crate::environments::{self, EnvironmentError, Environments};
 use crate::git::{self, Git};
@@ -214,7 +215,7 @@ pub async fn serve(config: Config, sources: Sources) -> Result<(), ServeError> {
     }
     let journal =
         Journal::open(journal::Options { dir: config.data.logs_dir.clone(), max_bytes: config.runs.log_max_bytes })?;
-    let engine: Arc<dyn Engine> = Arc::new(DockerEngine::new(engine_options(&config, &instance, cluster.id()))?);
+    let engine = engine(&config, &instance, cluster.id())?;
     let engine_seen = engine.clone();
     let environments = Environments::open(environment_options(&config), engine.clone(), store.clone(), clock.clone())?;
     create_folder(&config.data.pipelines_dir)?;
@@ -390,6 +391,20 @@ pub async fn rotate(config: &Config) -> Result<Rotation, ServeError> {
     Ok(rotation?)
 }
 
+/// Docker; or, for measurements and tests of all the rest, containers in memory: `FASTFLOW_TEST_ENGINE=fake`.
+fn engine(config: &Config, instance: &str, server: &str) -> Result<Arc<dyn Engine>, ServeError> {
+    let options = engine_options(config, instance, server);
+    if !is_fake() {
+        return Ok(Arc::new(DockerEngine::new(options)?));
+    }
+    warn!("FASTFLOW_TEST_ENGINE is set: nothing is executed, runs only look as if");
+    Ok(Arc::new(FakeDocker::new().engine(options)))
+}
+
+fn is_fake() -> bool {
+    std::env::var_os("FASTFLOW_TEST_ENGINE").is_some_and(|engine| engine == "fake")
+}
+
 pub(super) fn engine_options(config: &Config, instance: &str, server: &str) -> engine::Options {
     engine::Options {
         server: server.to_owned(),
@@ -420,6 +435,7 @@ fn environment_options(config: &Config) -> environments::Options {
         uv_env: UV_VARIABLES
             .iter()
             .filter_map(|name| std::env::var(name).ok().map(|value| ((*name).to_owned(), value)))
+            .chain(is_fake().then(|| (program::VARIABLE.to_owned(), program::PREPARATION.to_owned())))
             .collect(),
         deadline: BUILD_DEADLINE,
     }

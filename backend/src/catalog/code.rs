@@ -58,9 +58,12 @@ pub fn keep(root: &Path, pipeline: &Pipeline) -> io::Result<PathBuf> {
     Err(io::Error::other("the folder changes faster than it can be copied"))
 }
 
-/// Notes that a copy was used just now.
+/// Notes that a copy was used just now, unless that was noted within a minute: those that go were not used for long.
 fn touch(state: &Path) -> io::Result<()> {
-    fs::write(state.join(".used"), b"")
+    let file = state.join(".used");
+    let noted = fs::metadata(&file).and_then(|meta| meta.modified()).ok();
+    let is_recent = |at| SystemTime::now().duration_since(at).is_ok_and(|age| age < Duration::from_secs(60));
+    if noted.is_some_and(is_recent) { Ok(()) } else { fs::write(file, b"") }
 }
 
 /// Removes copies that nobody has used for `age`, but none of `in_use`. Returns how many. Blocking.

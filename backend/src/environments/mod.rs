@@ -43,6 +43,9 @@ pub const CA_MOUNT: &str = "/fastflow/ca.pem";
 /// How long a build waits for another server that tidies.
 const BUSY: Duration = Duration::from_secs(10 * 60);
 
+/// How often the use of one environment is written down at most.
+const NOTED_EVERY_SECONDS: f64 = 60.0;
+
 /// How environments are built.
 #[derive(Clone)]
 pub struct Options {
@@ -196,6 +199,8 @@ struct Inner {
     installing: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// Names of the preparation containers that builds of this process use.
     in_use: build::Names,
+    /// When the use of an environment was last written down.
+    noted: Mutex<HashMap<String, Millis>>,
     /// Builds share it; whoever deletes has it alone.
     tidying: tokio::sync::RwLock<()>,
     /// What the last look at the disk found.
@@ -230,6 +235,7 @@ impl Environments {
                 building: Mutex::default(),
                 installing: Mutex::default(),
                 in_use: build::Names::default(),
+                noted: Mutex::default(),
                 tidying: tokio::sync::RwLock::default(),
                 link_mode,
             }),
@@ -298,27 +304,44 @@ impl Environments {
     /// [`EnvironmentError`], shared by all who waited for the same build.
     pub async fn prepare(&self, inputs: &Inputs, image: &Image) -> Result<Prepared, Arc<EnvironmentError>> {
         let begin = self.inner.clock.now();
-        let found = {
-            // What is found must not be deleted before it is noted as used.
-            let _nobody_tidies = self.inner.tidying.read().await;
-            let found = self.find(inputs, image).await.map_err(Arc::new)?;
-            if let Some(sealed) = &found {
-                self.note_use(sealed).await;
-            }
-            found
-        };
-        let sealed = match found {
-            Some(sealed) => sealed,
-            None => self.join_or_build(inputs, image).await?,
-        };
-        let folder = seal::folder(&self.inner.options.root, &sealed.key);
-        let pythons = inputs.python.as_ref().map(|_| self.inner.options.root.join("pythons"));
-        Ok(Prepared { sealed, folder, pythons, seconds: self.inner.clock.now().seconds_since(begin).max(0.0) })
+        if let Some(ready) = self.ready(inputs, image).await.map_err(Arc::new)? {
+            return Ok(ready);
+        }
+        let sealed = self.join_or_build(inputs, image).await?;
+        Ok(self.prepared(sealed, inputs, begin))
     }
 
-    /// Writes into the book that somebody uses an environment now. The book is needed for tidying alone.
+    /// The environment for `inputs`, if it is there.
+    ///
+    /// # Errors
+    /// [`EnvironmentError::Io`].
+    pub async fn ready(&self, inputs: &Inputs, image: &Image) -> Result<Option<Prepared>, EnvironmentError> {
+        let begin = self.inner.clock.now();
+        // What is found must not be deleted before it is noted as used.
+        let _nobody_tidies = self.inner.tidying.read().await;
+        let Some(sealed) = self.find(inputs, image).await? else { return Ok(None) };
+        self.note_use(&sealed).await;
+        Ok(Some(self.prepared(sealed, inputs, begin)))
+    }
+
+    fn prepared(&self, sealed: Arc<Sealed>, inputs: &Inputs, begin: Millis) -> Prepared {
+        let folder = seal::folder(&self.inner.options.root, &sealed.key);
+        let pythons = inputs.python.as_ref().map(|_| self.inner.options.root.join("pythons"));
+        Prepared { sealed, folder, pythons, seconds: self.inner.clock.now().seconds_since(begin).max(0.0) }
+    }
+
+    /// Writes into the book that somebody uses an environment now, if that was not written a moment ago. The book is needed
+    /// for tidying alone, which leaves alone what was used within the hour.
     async fn note_use(&self, sealed: &Sealed) {
         let now = self.inner.clock.now();
+        {
+            let mut noted = self.inner.noted.lock().unwrap_or_else(PoisonError::into_inner);
+            if noted.get(&sealed.key).is_some_and(|at| (0.0..NOTED_EVERY_SECONDS).contains(&now.seconds_since(*at))) {
+                return;
+            }
+            noted.retain(|_, at| now.seconds_since(*at) < NOTED_EVERY_SECONDS);
+            noted.insert(sealed.key.clone(), now);
+        }
         let row = EnvironmentRow {
             key: sealed.key.clone(),
             state: EnvironmentState::Ready,
@@ -334,6 +357,7 @@ impl Environments {
             last_used_at: Some(now),
         };
         if let Err(error) = self.inner.store.upsert_environment(&row, now).await {
+            self.inner.noted.lock().unwrap_or_else(PoisonError::into_inner).remove(&sealed.key);
             tracing::warn!(environment = sealed.key, %error, "the use of an environment could not be noted: {error}");
         }
     }

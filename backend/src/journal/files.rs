@@ -92,6 +92,12 @@ impl Journal {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// Tells when a file of this run begins, for those who wait for it. Who takes it before looking misses nothing.
+    #[must_use]
+    pub fn begins(&self, run: RunId) -> watch::Receiver<()> {
+        self.inner.registry.begins(run)
+    }
+
     /// How many bytes a log may reach that is begun from now on; `None` for no limit.
     pub fn set_max_bytes(&self, max_bytes: Option<u64>) {
         self.inner.max_bytes.store(max_bytes.unwrap_or(0), Ordering::Relaxed);
@@ -123,6 +129,7 @@ impl Journal {
                 _ => JournalError::Io { action: "create a log", source: error },
             })?;
         self.inner.feeds.forget(run);
+        self.inner.registry.has_begun(run);
         let encoder = Encoder::new(0, Default::default(), self.max_bytes(), false, PerSource::default());
         Ok(LogWriter::new(self.clone(), run, LineFile::new(Box::new(file), 0), encoder, registration))
     }
@@ -149,6 +156,7 @@ impl Journal {
         })
         .await
         .map_err(JournalError::io("read a log to go on with it"))?;
+        self.inner.registry.has_begun(run);
         let bytes = PerSource { stdout: stored.stdout.bytes, stderr: stored.stderr.bytes };
         let latest = stored.last_timestamp.unwrap_or_default();
         let encoder = Encoder::new(stored.len, latest, self.max_bytes(), stored.capped, bytes);

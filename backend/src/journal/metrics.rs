@@ -61,6 +61,7 @@ impl Journal {
         })
         .await
         .map_err(JournalError::io("open metrics"))?;
+        self.inner.registry.has_begun(run);
         let state = registration.state();
         Ok(MetricsWriter { file: Arc::new(Mutex::new((file, registration))), state })
     }

@@ -26,6 +26,8 @@ type Key = (RunId, FileKind);
 pub(super) struct Registry {
     /// Their states, by file.
     live: Arc<Mutex<HashMap<Key, Arc<watch::Sender<LogState>>>>>,
+    /// Who waits for a file to begin; an entry lives as long as somebody does.
+    awaited: Arc<Mutex<HashMap<RunId, watch::Sender<()>>>>,
 }
 
 impl Registry {
@@ -43,6 +45,23 @@ impl Registry {
     /// The state of a file that is being written.
     pub(super) fn watch(&self, run: RunId, kind: FileKind) -> Option<watch::Receiver<LogState>> {
         self.lock().get(&(run, kind)).map(|state| state.subscribe())
+    }
+
+    /// See [`super::Journal::begins`].
+    pub(super) fn begins(&self, run: RunId) -> watch::Receiver<()> {
+        let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = awaited.get(&run) {
+            return sender.subscribe();
+        }
+        awaited.retain(|_, sender| sender.receiver_count() > 0);
+        awaited.entry(run).or_default().subscribe()
+    }
+
+    /// Tells those who wait: a file of this run is there now.
+    pub(super) fn has_begun(&self, run: RunId) {
+        if let Some(sender) = self.awaited.lock().unwrap_or_else(PoisonError::into_inner).get(&run) {
+            sender.send_replace(());
+        }
     }
 
     /// The map; its operations cannot leave it half changed.

@@ -1,6 +1,7 @@
 //! One run from its place in the queue to where its container can be started: due time, slot, environment, secrets, code.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use fastflow_shared::{ErrorType, Phase, RunStatus, WaitsFor};
@@ -8,13 +9,15 @@ use tokio::time::Instant;
 
 use super::admission::Place;
 use super::live::Claim;
-use super::start::{Begun, job};
+use super::start::{Begun, Plan};
+use super::timeline::Mark;
 use super::workspace::Workspace;
 use super::{Runs, Step};
 use crate::catalog::read_folder;
+use crate::domain::clock::Millis;
 use crate::domain::outcome::{Outcome, StopReason};
 use crate::domain::pipeline::Settings;
-use crate::engine::{EngineError, Image};
+use crate::engine::{EngineError, Image, Network};
 use crate::environments::{EnvironmentError, Inputs, Prepared};
 use crate::store::{RunRow, UsedEnvironment};
 
@@ -30,6 +33,10 @@ pub struct Driver {
     /// Nobody else drives it while this is held.
     pub(super) live: Claim,
     pub(super) row: RunRow,
+    /// Its environment, once that is known; stored with its container, or when it does not get that far.
+    pub(super) used: OnceLock<UsedEnvironment>,
+    /// When its script began.
+    pub(super) started: OnceLock<Millis>,
 }
 
 /// Why a run did not come to start.
@@ -60,7 +67,7 @@ impl Driver {
         if let Some(reason) = row.stop_reason.clone() {
             live.request_stop(reason);
         }
-        Self { runs, live, row }
+        Self { runs, live, row, used: OnceLock::new(), started: OnceLock::new() }
     }
 
     /// From the queue to the end.
@@ -81,25 +88,32 @@ impl Driver {
         let place = place.get_or_insert_with(|| self.runs.inner.admission.enter_always(self.live.run));
         self.live.set_phase(Phase::Queued);
         self.unless_stopped(place.admitted()).await?;
+        self.live.timeline.mark(Mark::Admitted);
         let waited = self.runs.inner.rooms.clock.now().seconds_since(self.row.queued_at);
         crate::meters::run_admitted(waited);
 
         self.live.set_phase(Phase::Preparing);
         self.runs.changed(&self.live, RunStatus::Pending);
-        let settings = self.settings().await?;
-        let image = self.image().await?;
+        // Docker is asked while our own files are read.
+        let read = async { tokio::try_join!(self.settings(), self.image()) };
+        let (read, has_network) = tokio::join!(read, self.network());
+        let (settings, image) = read?;
+        self.live.timeline.mark(Mark::Read);
         let prepared = self.environment(&image, settings.clone()).await?;
+        self.live.timeline.mark(Mark::Environment);
         self.runs.inner.options.steps.reach(Step::EnvironmentReady).await;
 
-        let (env, veil) = self.variables(&settings).await?;
-        let workspace = self.workspace().await?;
+        let workspace = self.folders().await?;
+        self.live.timeline.mark(Mark::Folders);
         let spec = self.spec(&image, &prepared, &workspace);
-        let job = job(&self.runs, &self.row, &prepared, env);
-        let permit = self.unless_stopped(self.runs.inner.starting.acquire()).await?;
-        self.live.set_phase(Phase::Starting);
-        let begun = self.start_container(&spec, &job, veil).await;
-        drop(permit);
-        begun
+        self.start_container(Plan { spec, settings, prepared, workspace, has_network }).await
+    }
+
+    /// Whether the network is known to be there; if not, it is made sure of before a container needs it.
+    async fn network(&self) -> bool {
+        let Runs { inner } = &self.runs;
+        let needed = inner.options.network == Network::Own && !inner.warm.has(self.live.run);
+        needed && inner.rooms.engine.ensure_network().await.is_ok()
     }
 
     /// Waits until a retry is due. Holds no slot.
@@ -118,7 +132,7 @@ impl Driver {
     }
 
     /// Waits for `work` unless the run is stopped or the server shuts down first.
-    async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, NotStarted> {
+    pub(super) async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, NotStarted> {
         tokio::select! {
             biased;
             reason = self.live.stopped() => Err(NotStarted::Stopped(reason)),
@@ -166,23 +180,21 @@ impl Driver {
             .map_err(|error| {
                 NotStarted::failed(ErrorType::Dependency, format!("What names the packages cannot be read: {error}."))
             })?;
-        if let Some(broken) = rooms.catalog.broken(&self.code_folder())
-            && !rooms.environments.is_ready(&inputs, image).await
-        {
+        if let Ok(Some(prepared)) = rooms.environments.ready(&inputs, image).await {
+            let _ = self.used.set(used_environment(&prepared, image));
+            return Ok(prepared);
+        }
+        if let Some(broken) = rooms.catalog.broken(&self.code_folder()) {
             // Found out when this code was synced: the same failure once more would only be later.
             let crate::catalog::Broken { summary, output } = broken;
             return Err(environment_failure(&EnvironmentError::Dependency { summary, output }));
         }
         let mut patience = self.patience();
         let prepared = loop {
-            let waits_for = if rooms.environments.is_building(&inputs, image) {
-                Some(WaitsFor::SharedInstallation)
-            } else if rooms.environments.is_ready(&inputs, image).await {
-                None
-            } else {
-                Some(WaitsFor::Installation)
-            };
-            self.waits_for(waits_for);
+            self.waits_for(Some(match rooms.environments.is_building(&inputs, image) {
+                true => WaitsFor::SharedInstallation,
+                false => WaitsFor::Installation,
+            }));
             match self.unless_stopped(rooms.environments.prepare(&inputs, image)).await? {
                 Ok(prepared) => break prepared,
                 Err(error) => match &*error {
@@ -191,14 +203,8 @@ impl Driver {
                 },
             }
         };
-        let used = UsedEnvironment {
-            key: Some(prepared.sealed.key.clone()),
-            image_id: Some(image.id.clone()),
-            uv_version: Some(prepared.sealed.uv_version.clone()),
-            setup_seconds: Some(prepared.seconds),
-        };
         self.waits_for(None);
-        self.stored(rooms.store.set_environment(&self.row.spec.id, &used).await)?;
+        let _ = self.used.set(used_environment(&prepared, image));
         Ok(prepared)
     }
 
@@ -210,16 +216,21 @@ impl Driver {
         }
     }
 
-    async fn workspace(&self) -> Result<Workspace, NotStarted> {
+    /// The run's folders, for a container to mount: without code as yet.
+    async fn folders(&self) -> Result<Workspace, NotStarted> {
         let workspace = Workspace::of(&self.runs.inner.options.scratch_dir, self.live.run);
-        let (made, code, name) = (workspace.clone(), self.code_folder(), self.row.spec.pipeline_name.clone());
-        // One that was made ahead is mounted already: it is filled, not replaced.
-        let made_ahead = self.runs.inner.warm.has(self.live.run);
-        let make = move || if made_ahead { made.fill(&code, &name) } else { made.create(&code, &name) };
-        tokio::task::spawn_blocking(make).await.map_err(std::io::Error::other).flatten().map_err(|error| {
-            NotStarted::failed(ErrorType::Docker, format!("The code could not be copied for the run: {error}."))
-        })?;
+        // Those that were made ahead are mounted already: they are filled, not replaced.
+        if !self.runs.inner.warm.has(self.live.run) {
+            let made = workspace.clone();
+            on_disk(move || made.lay_out(), "Its folders could not be made").await?;
+        }
         Ok(workspace)
+    }
+
+    /// Copies the code into the run's folders.
+    pub(super) async fn copy_code(&self, workspace: &Workspace) -> Result<(), NotStarted> {
+        let (made, code, name) = (workspace.clone(), self.code_folder(), self.row.spec.pipeline_name.clone());
+        on_disk(move || made.fill(&code, &name), "The code could not be copied for the run").await
     }
 
     pub(super) fn code_folder(&self) -> PathBuf {
@@ -256,12 +267,33 @@ impl Driver {
     }
 
     async fn end_unstarted(&self, not_started: NotStarted) {
+        if let Some(used) = self.used.get()
+            && let Err(error) = self.runs.inner.rooms.store.set_environment(&self.row.spec.id, used).await
+        {
+            tracing::warn!(run = %self.live.run, %error, "the environment of the run could not be noted: {error}");
+        }
         match not_started {
             NotStarted::Left => {}
             NotStarted::Stopped(reason) => self.finish_unstarted(super::finish::stopped(reason), None).await,
             NotStarted::Failed(outcome, detail) => self.finish_unstarted(outcome, detail).await,
         }
     }
+}
+
+/// What a run notes of its environment.
+fn used_environment(prepared: &Prepared, image: &Image) -> UsedEnvironment {
+    UsedEnvironment {
+        key: Some(prepared.sealed.key.clone()),
+        image_id: Some(image.id.clone()),
+        uv_version: Some(prepared.sealed.uv_version.clone()),
+        setup_seconds: Some(prepared.seconds),
+    }
+}
+
+/// Does something with files; `trouble` says what has failed if it fails.
+async fn on_disk(work: impl FnOnce() -> std::io::Result<()> + Send + 'static, trouble: &str) -> Result<(), NotStarted> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other).flatten();
+    done.map_err(|error| NotStarted::failed(ErrorType::Docker, format!("{trouble}: {error}.")))
 }
 
 /// Between half of `pause` and all of it, so that many runs do not ask at the same moment.

@@ -10,6 +10,7 @@ use super::drive::Driver;
 use super::launch::new_id;
 use super::pump::{Tap, Veil};
 use super::sampler::Usage;
+use super::timeline::Mark;
 use super::workspace::Workspace;
 use super::{Runs, Step};
 use crate::domain::clock::Millis;
@@ -33,6 +34,15 @@ const NO_LOG: &str =
 pub(super) fn stopped(reason: StopReason) -> Outcome {
     let outcome = classify(&Ending { stop: Some(reason), ..Ending::default() });
     Outcome { exit_code: None, ..outcome }
+}
+
+/// What was recorded of an end.
+struct Recording {
+    outcome: Outcome,
+    /// The status that the row has, and the next attempt, if it was we who recorded it.
+    known: Option<(RunStatus, Option<String>)>,
+    /// How long its script worked.
+    seconds: Option<f64>,
 }
 
 impl Driver {
@@ -65,15 +75,16 @@ impl Driver {
         let decide = |stop: Option<StopReason>| stop.map_or_else(|| outcome.clone(), stopped);
         let times = (None, rooms.clock.now());
         let measured = log.as_ref().map(|tap| measured(&Usage::default(), tap.writer.published()));
-        let Some(outcome) = self.record_outcome(decide, event, times, measured).await else { return };
+        let facts = Facts { measured, may_have_mask: true, ..Facts::default() };
+        let Some(recorded) = self.record_outcome(None, decide, event, times, facts).await else { return };
         if let Some(tap) = log {
-            self.close_log(tap, Some(&outcome), &Usage::default()).await;
+            self.close_log(tap, Some(&recorded.outcome), &Usage::default()).await;
         }
         if may_have_container {
             self.remove_container(None).await;
         }
         self.clean_up().await;
-        self.after().await;
+        self.after(recorded).await;
     }
 
     /// The container has ended. Without a `tap` its log could not be opened.
@@ -88,6 +99,7 @@ impl Driver {
             tap.end_of_output().await;
             tap.flush_partial().await;
         }
+        self.live.timeline.mark(Mark::Drained);
         self.runs.inner.options.steps.reach(Step::LogDrained).await;
         let limit = self.row.spec.limits.memory.and_then(|bytes| u64::try_from(bytes).ok());
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number of bytes")]
@@ -148,24 +160,32 @@ impl Driver {
             let outcome = decide(stop);
             if has_log { outcome } else { without_log(outcome) }
         };
-        let measured = tap.as_ref().map(|tap| measured(usage, tap.writer.published()));
-        let Some(outcome) = self.record_outcome(decide, Outcome::event, times, measured).await else {
+        let facts = Facts {
+            measured: tap.as_ref().map(|tap| measured(usage, tap.writer.published())),
+            may_have_mask: tap.as_ref().is_none_or(Tap::hides),
+            ..Facts::default()
+        };
+        let Some(recorded) = self.record_outcome(Some(RunStatus::Running), decide, Outcome::event, times, facts).await
+        else {
             // We shut down and the database is away: the container keeps the truth for the next server.
             if let Some(tap) = tap {
                 tap.writer.detach().await;
             }
             return;
         };
+        self.live.timeline.mark(Mark::Recorded);
         steps.reach(Step::OutcomeRecorded).await;
         // Viewers are told of the end only when the outcome can be read.
-        let script_told = outcome.exit_code.is_some();
+        let script_told = recorded.outcome.exit_code.is_some();
         if let Some(tap) = tap {
-            self.close_log(tap, Some(&outcome).filter(|_| !script_told), usage).await;
+            self.close_log(tap, Some(&recorded.outcome).filter(|_| !script_told), usage).await;
         }
         self.remove_container(Some(container)).await;
+        self.live.timeline.mark(Mark::Removed);
         steps.reach(Step::ContainerRemoved).await;
         self.clean_up().await;
-        self.after().await;
+        tracing::debug!(target: "fastflow::timeline", run = %self.live.run, "{}", self.live.timeline);
+        self.after(recorded).await;
     }
 
     /// Ends the log, with the reason of a failure when the script could not give it.
@@ -181,25 +201,31 @@ impl Driver {
     }
 
     /// Tells everybody, and lets the next attempt wait for its time.
-    async fn after(&self) {
+    async fn after(&self, recorded: Recording) {
         self.live.set_phase(Phase::Ended);
         let store = &self.runs.inner.rooms.store;
-        let row = match store.run(&self.row.spec.id).await {
-            Ok(row) => row,
-            Err(error) => {
-                // A next attempt is found by the recovery; viewers ask again by themselves.
-                tracing::warn!(run = %self.live.run, %error, "the end of the run cannot be announced: {error}");
-                return;
-            }
+        let (status, next) = match recorded.known {
+            Some(known) => known,
+            None => match store.run(&self.row.spec.id).await {
+                Ok(row) => (row.status, row.retried_by),
+                Err(error) => {
+                    // A next attempt is found by the recovery; viewers ask again by themselves.
+                    tracing::warn!(run = %self.live.run, %error, "the end of the run cannot be announced: {error}");
+                    return;
+                }
+            },
         };
-        let outcome = row.error_type.map_or("success", ErrorType::as_str);
-        let seconds = row.started_at.zip(row.finished_at).map(|(start, end)| end.seconds_since(start));
-        crate::meters::run_ended(&row.spec.pipeline_name, outcome, seconds);
-        self.runs.changed(&self.live, row.status);
-        let Some(next) = row.retried_by.filter(|_| !self.runs.is_closing()) else { return };
+        let (pipeline, outcome) = (&self.row.spec.pipeline_name, recorded.outcome.failure.as_ref());
+        crate::meters::run_ended(
+            pipeline,
+            outcome.map_or("success", |failure| failure.kind.as_str()),
+            recorded.seconds,
+        );
+        self.runs.changed(&self.live, status);
+        let Some(next) = next.filter(|_| !self.runs.is_closing()) else { return };
         let Ok(id) = next.parse::<RunId>() else { return };
         // None: a recovery was quicker.
-        let Some(claim) = self.runs.inner.live.claim(id, &row.spec.pipeline_name, Phase::Waiting) else { return };
+        let Some(claim) = self.runs.inner.live.claim(id, &self.row.spec.pipeline_name, Phase::Waiting) else { return };
         match store.run(&next).await {
             Ok(row) if row.status == RunStatus::Pending => {
                 self.runs.changed(&claim, RunStatus::Pending);
@@ -212,22 +238,32 @@ impl Driver {
 
     /// Records the outcome, asking again for as long as the database is away. `decide` is asked with our own reason to stop
     /// the run; when one is stored at the last moment, it is asked again, for whoever asked was told that it counts.
+    /// `likely` is the status that the row most likely has: it is tried without looking, and the database refuses what is wrong.
     /// `None` when the server shuts down and the outcome is not recorded.
     async fn record_outcome(
         &self,
+        likely: Option<RunStatus>,
         decide: impl Fn(Option<StopReason>) -> Outcome,
         event: fn(&Outcome) -> Event,
         times: Times,
-        measured: Option<Measured>,
-    ) -> Option<Outcome> {
+        known: Facts,
+    ) -> Option<Recording> {
         let rooms = &self.runs.inner.rooms;
         let mut pause = RECORD_PAUSE;
+        let started = times.0.or(self.started.get().copied());
+        let seconds = started.map(|start| times.1.seconds_since(start).max(0.0));
+        // A reason that we know may not be the one that is stored.
+        let mut likely = likely.filter(|_| self.live.stop_reason().is_none());
         loop {
-            let (current, stored_stop) = match rooms.store.run(&self.row.spec.id).await {
-                Ok(row) => (row.status, row.stop_reason),
+            let seen = match likely.take() {
+                Some(status) => Ok((status, None)),
+                None => rooms.store.run(&self.row.spec.id).await.map(|row| (row.status, row.stop_reason)),
+            };
+            let (current, stored_stop) = match seen {
+                Ok(seen) => seen,
                 Err(StoreError::NotFound { .. }) => {
                     tracing::error!(run = %self.live.run, "the row of a run is gone; its outcome is lost");
-                    return Some(decide(self.live.stop_reason()));
+                    return Some(Recording { outcome: decide(self.live.stop_reason()), known: None, seconds });
                 }
                 Err(error) => {
                     self.wait_for_database(&error, &mut pause).await?;
@@ -243,22 +279,22 @@ impl Driver {
                 run_id: &self.row.spec.id,
                 expected: &[current],
                 events: &path,
-                facts: Facts { measured, ..facts(&outcome, times) },
+                facts: Facts { measured: known.measured, may_have_mask: known.may_have_mask, ..facts(&outcome, times) },
                 knows_stop: stop.is_some(),
                 now: rooms.clock.now(),
             };
             match rooms.store.record_with_retry(&report, next.as_ref()).await {
                 Ok(Recorded::Applied { to, .. }) => {
                     self.log_outcome(&outcome, to);
-                    return Some(outcome);
+                    return Some(Recording { outcome, known: Some((to, next.map(|next| next.id))), seconds });
                 }
                 Ok(Recorded::Refused { current: now }) if now.is_final() => {
                     // By a call of ours whose answer got lost, most likely.
                     tracing::warn!(run = %self.live.run, status = %now, "the outcome was recorded already");
-                    return Some(outcome);
+                    return Some(Recording { outcome, known: None, seconds });
                 }
                 // It has moved on, or is to stop since a moment ago.
-                Ok(Recorded::Refused { .. }) => {}
+                Ok(Recorded::Refused { .. }) | Err(StoreError::NotFound { .. }) => {}
                 Err(error) => self.wait_for_database(&error, &mut pause).await?,
             }
         }
@@ -313,8 +349,22 @@ impl Driver {
 
     /// Records something short of the end, once.
     pub(super) async fn record(&self, events: &[Event], facts: Facts) -> Result<Recorded, StoreError> {
+        self.report(&[], events, facts).await
+    }
+
+    /// The same for a run that is in this status, and in no other.
+    pub(super) async fn record_from(
+        &self,
+        status: RunStatus,
+        events: &[Event],
+        facts: Facts,
+    ) -> Result<Recorded, StoreError> {
+        self.report(&[status], events, facts).await
+    }
+
+    async fn report(&self, expected: &[RunStatus], events: &[Event], facts: Facts) -> Result<Recorded, StoreError> {
         let now = self.runs.inner.rooms.clock.now();
-        let report = Report { run_id: &self.row.spec.id, expected: &[], events, facts, knows_stop: false, now };
+        let report = Report { run_id: &self.row.spec.id, expected, events, facts, knows_stop: false, now };
         self.runs.inner.rooms.store.record(&report).await
     }
 
@@ -347,7 +397,6 @@ impl Driver {
     }
 
     async fn clean_up(&self) {
-        self.runs.forget_secrets(&self.row.spec.id).await;
         self.runs.remove_workspace(self.live.run).await;
     }
 }
@@ -390,13 +439,12 @@ type Times = (Option<Millis>, Millis);
 fn facts(outcome: &Outcome, (started_at, finished_at): Times) -> Facts {
     let failure = outcome.failure.as_ref();
     Facts {
-        container_id: None,
         started_at,
         finished_at: Some(finished_at),
         exit_code: outcome.exit_code,
         error_type: failure.map(|failure| failure.kind),
         error_message: failure.map(|failure| failure.message.clone()),
-        measured: None,
+        ..Facts::default()
     }
 }
 

@@ -17,6 +17,7 @@ use super::listen::Container;
 use super::pump::Tap;
 use super::sampler::{Marks, Sampler, Usage};
 use super::start::Begun;
+use super::timeline::Mark;
 use crate::domain::clock::Millis;
 use crate::domain::outcome::StopReason;
 use crate::domain::run::Event;
@@ -42,18 +43,27 @@ pub(super) enum Watch {
 impl Driver {
     /// Follows the container, records what became of it and cleans up.
     pub(super) async fn follow_to_the_end(&self, begun: Begun) {
-        let Begun { container, output, mut tap, started_at, warm } = begun;
-        if self.live.stop_reason().is_none() {
-            self.live.set_phase(Phase::Running);
-        }
-        self.runs.changed(&self.live, RunStatus::Running);
+        let Begun { container, output, mut tap, started_at, warm, unrecorded } = begun;
         let rooms = &self.runs.inner.rooms;
         let sampler =
             Sampler::start(rooms.engine.clone(), rooms.journal.clone(), self.live.run, container.clone(), self.marks());
         let started_at = started_at.or(self.row.started_at).unwrap_or_else(|| rooms.clock.now());
-        match self.listen_and_watch(&container, output, &mut tap, started_at).await {
+        let _ = self.started.set(started_at);
+        let recorded = async {
+            if let Some(facts) = unrecorded {
+                self.record_start(facts).await;
+            }
+            if self.live.stop_reason().is_none() {
+                self.live.set_phase(Phase::Running);
+            }
+            self.runs.changed(&self.live, RunStatus::Running);
+        };
+        // The first line does not wait for the database.
+        let ((), watch) = tokio::join!(recorded, self.listen_and_watch(&container, output, &mut tap, started_at));
+        match watch {
             Watch::Left => self.let_go(tap, &sampler.usage()).await,
             Watch::Exited(exit) => {
+                self.live.timeline.mark(Mark::Exited);
                 self.runs.inner.options.steps.reach(Step::Exited).await;
                 let usage = sampler.finish().await;
                 let exit = if warm { Exit { started_at: None, ..exit } } else { exit };

@@ -9,6 +9,7 @@ use tracing::Instrument as _;
 use super::admission::{Full, Place};
 use super::drive::Driver;
 use super::live::Claim;
+use super::timeline::Mark;
 use super::warm::Reservation;
 use super::{Runs, RunsError, Step, parse_id};
 use crate::catalog::Pipeline;
@@ -369,6 +370,7 @@ impl Runs {
     }
 
     async fn begin(&self, claim: Claim, new: NewRun, place: Place) -> Run {
+        claim.timeline.mark(Mark::Accepted);
         self.inner.options.steps.reach(Step::RowInserted).await;
         let row = RunRow::from(new);
         let shown = self.show(row.clone());

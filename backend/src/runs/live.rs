@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fastflow_shared::{Phase, WaitsFor};
 use tokio::sync::watch;
 
+use super::timeline::Timeline;
 use crate::domain::clock::Millis;
 use crate::domain::outcome::StopReason;
 use crate::journal::RunId;
@@ -19,6 +20,8 @@ pub struct Live {
     pub run: RunId,
     /// Its pipeline.
     pub pipeline: String,
+    /// When it reached what.
+    pub(super) timeline: Timeline,
     /// When the script last wrote anything, in ms since the epoch; 0 before.
     last_output: AtomicI64,
     phase: watch::Sender<Phase>,
@@ -33,6 +36,7 @@ impl Live {
         Arc::new(Self {
             run,
             pipeline: pipeline.to_owned(),
+            timeline: Timeline::default(),
             last_output: AtomicI64::new(0),
             phase: watch::Sender::new(phase),
             waits_for: Mutex::default(),

@@ -28,6 +28,7 @@ mod start;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod variables;
 mod view;
 mod warm;
@@ -61,6 +62,7 @@ pub use disk::Disk;
 pub use launch::{Again, LaunchError, Start};
 pub use live::{Claim, Live, LiveRuns};
 pub use others::Elsewhere;
+pub use pump::{Tap, Veil};
 pub use recover::Recovery;
 pub use steps::{Step, Steps};
 pub use warm::WarmPool;

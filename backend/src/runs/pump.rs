@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use futures_util::{FutureExt, StreamExt};
 
 use super::live::Live;
+use super::timeline::Mark;
 use crate::domain::clock::SharedClock;
 use crate::domain::error_line::ExceptionWatch;
 use crate::domain::mask::{Mask, Masked, Masker};
@@ -68,6 +69,12 @@ impl Tap {
         };
         let (exception, masked) = (ExceptionWatch::default(), Masked::default());
         Self { writer, clock, exception, veil, maskers, masked, told: false, failing: false }
+    }
+
+    /// Whether anything is hidden.
+    #[must_use]
+    pub const fn hides(&self) -> bool {
+        !matches!(self.veil, Veil::None)
     }
 
     /// What secrets are hidden by, if there are any.
@@ -186,6 +193,9 @@ pub async fn pump(mut output: OutputStream, tap: &mut Tap, live: &Live) -> Ended
             Some(next) => next,
             None => {
                 tap.flush().await;
+                if live.last_output().is_some() {
+                    live.timeline.mark(Mark::Output);
+                }
                 wait_for_more(&mut output, tap).await
             }
         };

@@ -261,6 +261,8 @@ impl Runs {
     async fn requeue(&self, claim: Claim, row: RunRow) -> Result<(), RunsError> {
         let rooms = &self.inner.rooms;
         let run = row.spec.id.clone();
+        // It begins anew, perhaps without any.
+        rooms.store.clear_run_mask(&run).await?;
         let row = if row.status == RunStatus::Pending {
             row
         } else {
@@ -341,7 +343,11 @@ impl Driver {
         let rooms = &self.runs.inner.rooms;
         let run = self.live.run;
         if self.row.status == RunStatus::Pending && self.gives_up(&state).await {
-            return match rooms.engine.remove(&state.id).await {
+            let cleared = match rooms.engine.remove(&state.id).await {
+                Ok(()) => rooms.store.clear_run_mask(&self.row.spec.id).await.map_err(RunsError::from),
+                Err(error) => Err(error.into()),
+            };
+            return match cleared {
                 Ok(()) => self.drive_from_the_beginning(Some(place)).await,
                 Err(error) => tracing::warn!(%run, %error, "run {run} waits for the next recovery: {error}"),
             };
@@ -381,7 +387,8 @@ impl Driver {
         match self.open_log_meanwhile(&container, since).await {
             Opened::Log(writer) => {
                 let tap = Tap::new(*writer, rooms.clock.clone(), veil);
-                self.follow_to_the_end(Begun { container, output: None, tap, started_at, warm }).await;
+                let unrecorded = None;
+                self.follow_to_the_end(Begun { container, output: None, tap, started_at, warm, unrecorded }).await;
             }
             Opened::Never(Watch::Exited(exit)) => {
                 let exit = if warm { Exit { started_at: None, ..exit } } else { exit };

@@ -17,6 +17,9 @@ const SUSTAINED: usize = 10;
 /// Share of the hard limit that counts as sticking to it.
 const AT_LIMIT: f64 = 0.95;
 
+/// A run that ends sooner is not sampled: Docker's first figures take about a second, and asking for them costs it something.
+const FIRST_LOOK: Duration = Duration::from_millis(500);
+
 /// Pause before Docker is asked for samples again.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
@@ -173,6 +176,9 @@ async fn sample(
     usage: &Mutex<Usage>,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
+    if stop.run_until_cancelled(tokio::time::sleep(FIRST_LOOK)).await.is_none() {
+        return Ok(());
+    }
     let mut writer = journal.metrics_writer(run).await?;
     let sampling = async {
         loop {

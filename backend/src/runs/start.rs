@@ -2,22 +2,50 @@
 
 use std::path::PathBuf;
 
-use fastflow_shared::ErrorType;
+use fastflow_shared::{EnvName, ErrorType, Phase, RunStatus};
+use tokio::sync::SemaphorePermit;
 
 use super::drive::{Driver, FIRST_PAUSE, NotStarted, Patience, docker};
 use super::pump::{Tap, Veil};
+use super::timeline::Mark;
+use super::variables::Variables;
 use super::warm::Taken;
 use super::workspace::{APP, HOME, TMP, Workspace};
-use super::{Runs, Step};
+use super::{Inner, Runs, Step};
 use crate::domain::clock::Millis;
 use crate::domain::env::Merged;
+use crate::domain::pipeline::Settings;
 use crate::domain::run::Event;
 use crate::engine::launcher;
 use crate::engine::{
-    Attachment, ContainerId, ContainerSpec, Engine, EngineError, Image, Job, Kind, Limits, Mount, OutputStream, Status,
+    Attachment, ContainerId, ContainerSpec, Engine, EngineError, Image, Job, Kind, Limits, Mount, Network,
+    OutputStream, Status,
 };
 use crate::environments::{CA_MOUNT, Prepared};
-use crate::store::{Facts, RunRow};
+use crate::store::{Facts, RunRow, StartNote, UsedEnvironment};
+
+/// All that is decided about a start before its container is made.
+pub(super) struct Plan {
+    pub spec: ContainerSpec,
+    pub settings: Settings,
+    pub prepared: Prepared,
+    pub workspace: Workspace,
+    /// Whether the network is known to be there.
+    pub has_network: bool,
+}
+
+/// What is made ready beside the container.
+struct Beside {
+    tap: Tap,
+    job: Job,
+    /// Names of the variables.
+    names: Vec<EnvName>,
+    /// Sealed secrets.
+    mask: Option<String>,
+}
+
+/// A container that waits for its job, and whether it had been started ahead.
+type Launcher = Result<(ContainerId, Attachment, bool), EngineError>;
 
 /// A container that works.
 pub(super) struct Begun {
@@ -29,6 +57,8 @@ pub(super) struct Begun {
     pub started_at: Option<Millis>,
     /// Whether it had been started ahead: then Docker's own time of the start says nothing of the run.
     pub warm: bool,
+    /// What is to be recorded of its start.
+    pub unrecorded: Option<Facts>,
 }
 
 impl Runs {
@@ -70,23 +100,27 @@ impl Driver {
         }
     }
 
-    /// Makes the container and lets the script begin.
-    pub(super) async fn start_container(
-        &self,
-        spec: &ContainerSpec,
-        job: &Job,
-        veil: Veil,
-    ) -> Result<Begun, NotStarted> {
+    /// Makes the container and lets the script begin. Docker takes a quarter of a second for a container; what else a start
+    /// needs is done beside that.
+    pub(super) async fn start_container(&self, plan: Plan) -> Result<Begun, NotStarted> {
         let Runs { inner } = &self.runs;
         let (rooms, steps) = (&inner.rooms, &inner.options.steps);
-        let begin = std::time::Instant::now();
-        let tap = self.open_log(veil).await?;
+        let spec = &plan.spec;
         let run_id = &self.row.spec.id;
         // A container that Docker's absence has spoilt: its script has not begun, so it makes room for another.
         let mut spoilt = None;
         let mut patience = self.patience();
+        // Both to their end, also when one of them fails: a container that is being made must not be left alone.
+        let (first, beside) = tokio::join!(self.first_launcher(&plan, &mut spoilt), self.beside(&plan));
+        let (_permit, first) = first?;
+        let Beside { tap, job, names, mask } = beside?;
+        let mut first = Some(first);
         let (container, output, started_at, warm) = loop {
-            let (container, Attachment { output, input }, warm) = match self.launcher(spec, &mut spoilt).await {
+            let launcher = match first.take() {
+                Some(launcher) => launcher,
+                None => self.launcher(spec, false, &mut spoilt).await,
+            };
+            let (container, Attachment { output, input }, warm) = match launcher {
                 Ok(ready) => ready,
                 Err(error) => {
                     self.bear_with(&error, &mut patience).await?;
@@ -95,10 +129,19 @@ impl Driver {
             };
             let started_at = rooms.clock.now();
             steps.reach(Step::Started).await;
-            // Before the job: a recovery must not take the start of the container for the start of the run.
-            let warm_at = warm.then_some(started_at);
-            self.stored(rooms.store.set_container(run_id, container.as_str(), warm_at).await)?;
-            match input.send(job).await {
+            // Before the job: a recovery needs the container and the secrets, and must not take the start of the container
+            // for the start of the run.
+            let nothing = UsedEnvironment::default();
+            let note = StartNote {
+                container_id: container.as_str(),
+                warm_at: warm.then_some(started_at),
+                used: self.used.get().unwrap_or(&nothing),
+                env_names: &names,
+                mask: mask.as_deref(),
+            };
+            self.stored(rooms.store.note_start(run_id, &note).await)?;
+            self.live.timeline.mark(Mark::Noted);
+            match input.send(&job).await {
                 Ok(()) => break (container, Some(output), started_at, warm),
                 Err(error) if error.is_unavailable() => {
                     drop(output);
@@ -111,52 +154,90 @@ impl Driver {
                 Err(error) => return Err(docker(&error)),
             }
         };
-        crate::meters::run_started(warm, begin.elapsed());
-        steps.reach(Step::JobSent).await;
-
+        self.live.timeline.mark(Mark::Sent);
+        let took = self.live.timeline.between(Mark::Admitted, Mark::Sent);
+        if let Some(took) = took {
+            crate::meters::run_started(warm, took);
+        }
         let facts = Facts {
             container_id: Some(container.as_str().to_owned()),
             started_at: Some(started_at),
+            start_ms: took.and_then(|took| i64::try_from(took.as_millis()).ok()),
             ..Facts::default()
         };
-        if let Err(error) = self.record(&[Event::Started], facts).await {
+        Ok(Begun { container, output, tap, started_at: Some(started_at), warm, unrecorded: Some(facts) })
+    }
+
+    /// Records that the script works. Its output is read meanwhile.
+    pub(super) async fn record_start(&self, facts: Facts) {
+        let Runs { inner } = &self.runs;
+        let run_id = &self.row.spec.id;
+        inner.options.steps.reach(Step::JobSent).await;
+        if let Err(error) = self.record_from(RunStatus::Pending, &[Event::Started], facts).await {
             // The run works whatever the database says: go on, and let the recorder of the end catch up.
             tracing::error!(run = %run_id, %error, "the start of run {run_id} is not recorded yet: {error}");
         }
         // A next attempt needs them again, also when another server makes it.
         if self.row.spec.sealed_env.is_some() && self.row.spec.attempt >= self.row.spec.max_attempts {
-            let _ = self.stored(rooms.store.clear_sealed_env(run_id).await);
+            let _ = self.stored(inner.rooms.store.clear_sealed_env(run_id).await);
         }
         self.runs.note_docker(true);
-        steps.reach(Step::Running).await;
-        Ok(Begun { container, output, tap, started_at: Some(started_at), warm })
+        inner.options.steps.reach(Step::Running).await;
+    }
+
+    /// All that a start needs beside its container.
+    async fn beside(&self, plan: &Plan) -> Result<Beside, NotStarted> {
+        let (variables, copied) = tokio::join!(self.variables(&plan.settings), self.copy_code(&plan.workspace));
+        let Variables { merged, veil, mask } = variables?;
+        copied?;
+        let tap = self.open_log(veil).await?;
+        let names = merged.names();
+        let job = job(&self.runs, &self.row, &plan.prepared, merged);
+        self.live.timeline.mark(Mark::Ready);
+        Ok(Beside { tap, job, names, mask })
+    }
+
+    /// The first attempt at a container, within the number of those that Docker starts at a time. One that waits already is
+    /// taken without that.
+    async fn first_launcher(
+        &self,
+        plan: &Plan,
+        spoilt: &mut Option<ContainerId>,
+    ) -> Result<(Option<SemaphorePermit<'_>>, Launcher), NotStarted> {
+        let Inner { warm, starting, .. } = &*self.runs.inner;
+        let permit = match warm.has(self.live.run) {
+            true => None,
+            false => self.unless_stopped(starting.acquire()).await?.ok(),
+        };
+        self.live.set_phase(Phase::Starting);
+        Ok((permit, self.launcher(&plan.spec, plan.has_network, spoilt).await))
     }
 
     /// A container that is started and attached, and waits for its job. When that fails half-way, what was made of it is
     /// left in `spoilt` for the next call to remove. `true` when it had been started ahead.
-    async fn launcher(
-        &self,
-        spec: &ContainerSpec,
-        spoilt: &mut Option<ContainerId>,
-    ) -> Result<(ContainerId, Attachment, bool), EngineError> {
+    async fn launcher(&self, spec: &ContainerSpec, has_network: bool, spoilt: &mut Option<ContainerId>) -> Launcher {
         let Runs { inner } = &self.runs;
-        let (engine, steps) = (&inner.rooms.engine, &inner.options.steps);
+        let (engine, steps, timeline) = (&inner.rooms.engine, &inner.options.steps, &self.live.timeline);
         if let Some((container, attachment)) = self.parked(spec, spoilt).await {
+            timeline.mark(Mark::Started);
             return Ok((container, attachment, true));
         }
         if let Some(id) = &*spoilt {
             engine.remove(id).await?;
             *spoilt = None;
         }
-        if spec.network == crate::engine::Network::Own {
+        if spec.network == Network::Own && !has_network {
             engine.ensure_network().await?;
         }
         let container = create(engine.as_ref(), spec).await?;
         *spoilt = Some(container.clone());
+        timeline.mark(Mark::Created);
         steps.reach(Step::ContainerCreated).await;
         let attachment = engine.attach(&container).await?;
+        timeline.mark(Mark::Attached);
         steps.reach(Step::Attached).await;
         engine.start(&container).await?;
+        timeline.mark(Mark::Started);
         *spoilt = None;
         Ok((container, attachment, false))
     }
@@ -233,7 +314,7 @@ async fn create(engine: &dyn Engine, spec: &ContainerSpec) -> Result<ContainerId
     }
 }
 
-pub(super) fn job(runs: &Runs, row: &RunRow, prepared: &Prepared, env: Merged) -> Job {
+fn job(runs: &Runs, row: &RunRow, prepared: &Prepared, env: Merged) -> Job {
     let options = &runs.inner.options;
     let bin = format!("{}/bin", prepared.target());
     let mut variables: Vec<(String, String)> = [

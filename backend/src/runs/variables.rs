@@ -12,9 +12,19 @@ use crate::domain::mask::{Mask, TooMuch};
 use crate::domain::pipeline::Settings;
 use crate::store::StoreError;
 
+/// What a run finds in its environment.
+pub(super) struct Variables {
+    /// Name, value and source of each.
+    pub merged: Merged,
+    /// What hides the secret ones.
+    pub veil: Veil,
+    /// Those, sealed, for a server that finds the run after a crash.
+    pub mask: Option<String>,
+}
+
 impl Driver {
-    /// The run's variables, decided now: secrets are those of this moment. Also what hides the secret ones.
-    pub(super) async fn variables(&self, settings: &Settings) -> Result<(Merged, Veil), NotStarted> {
+    /// The run's variables, decided now: secrets are those of this moment.
+    pub(super) async fn variables(&self, settings: &Settings) -> Result<Variables, NotStarted> {
         let rooms = &self.runs.inner.rooms;
         let spec = &self.row.spec;
         let refused = |why: String| NotStarted::failed(ErrorType::Docker, format!("The run was not started: {why}."));
@@ -45,27 +55,23 @@ impl Driver {
             merged = merged.with(variable.source, [(variable.name, variable.value)]);
         }
         let merged = merged.with(Source::Start, spec.parameters.clone()).with(Source::HiddenStart, given);
-        self.stored(rooms.store.set_env_names(&spec.id, &merged.names()).await)?;
-        let veil = self.veil(secrets).await?;
-        Ok((merged, veil))
+        let (veil, mask) = self.veil(secrets).await?;
+        Ok(Variables { merged, veil, mask })
     }
 
-    /// What hides these secrets. They are kept, sealed, for a server that finds the run after a crash.
-    async fn veil(&self, mut secrets: Vec<String>) -> Result<Veil, NotStarted> {
-        let rooms = &self.runs.inner.rooms;
-        let run = &self.row.spec.id;
+    /// What hides these secrets, and they themselves, sealed.
+    async fn veil(&self, mut secrets: Vec<String>) -> Result<(Veil, Option<String>), NotStarted> {
         secrets.sort_unstable();
         secrets.dedup();
         if secrets.is_empty() {
-            self.stored(rooms.store.clear_run_mask(run).await)?;
-            return Ok(Veil::None);
+            return Ok((Veil::None, None));
         }
         // A list of texts always becomes JSON.
-        let sealed = rooms.keyring.seal(&serde_json::to_string(&secrets).unwrap_or_default());
-        self.stored(rooms.store.set_run_mask(run, &sealed).await)?;
-        compile(secrets)
+        let sealed = self.runs.inner.rooms.keyring.seal(&serde_json::to_string(&secrets).unwrap_or_default());
+        let veil = compile(secrets)
             .await
-            .map_err(|error| NotStarted::failed(ErrorType::Docker, format!("The run was not started: {error}.")))
+            .map_err(|error| NotStarted::failed(ErrorType::Docker, format!("The run was not started: {error}.")))?;
+        Ok((veil, Some(sealed)))
     }
 }
 
@@ -83,13 +89,6 @@ impl Runs {
             tracing::error!(run, "the secrets of run {run} cannot be opened any more; its output is withheld");
             Veil::Everything
         }))
-    }
-
-    /// The run has ended: its secrets are not needed any more. What stays is found by the next sweep.
-    pub(super) async fn forget_secrets(&self, run: &str) {
-        if let Err(error) = self.inner.rooms.store.clear_run_mask(run).await {
-            tracing::warn!(run, %error, "the sealed secrets of run {run} stay until the next sweep: {error}");
-        }
     }
 }
 

@@ -49,15 +49,6 @@ impl Workspace {
         self.root.join("tmp")
     }
 
-    /// Copies the pipeline's folder. Blocking. What an earlier attempt left is removed first.
-    ///
-    /// # Errors
-    /// When the code cannot be read or the copy cannot be written.
-    pub fn create(&self, code: &Path, pipeline: &str) -> io::Result<()> {
-        self.lay_out()?;
-        self.fill(code, pipeline)
-    }
-
     /// Makes the folders, without any code. Blocking. What an earlier attempt left is removed first.
     ///
     /// # Errors
@@ -130,7 +121,8 @@ mod tests {
         symlink("/etc/passwd", code.join("link")).expect("link");
 
         let workspace = Workspace::of(&folder.path().join("scratch"), run());
-        workspace.create(&code, "p").expect("copied");
+        workspace.lay_out().expect("made");
+        workspace.fill(&code, "p").expect("copied");
         let app = workspace.app();
         assert_eq!(fs::read(app.join("p/lib/a.py")).expect("seen under its name too"), b"2");
         assert_eq!(fs::read_link(app.join("link")).expect("a link still"), Path::new("/etc/passwd"));
@@ -153,7 +145,8 @@ mod tests {
         fs::write(code.join("main.py"), "").expect("file");
         fs::write(code.join("etl/__init__.py"), "").expect("file");
         let workspace = Workspace::of(&folder.path().join("scratch"), run());
-        workspace.create(&code, "etl").expect("copied");
+        workspace.lay_out().expect("made");
+        workspace.fill(&code, "etl").expect("copied");
         assert!(workspace.app().join("etl/__init__.py").exists());
         assert!(!workspace.app().join("etl").is_symlink());
     }

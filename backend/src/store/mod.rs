@@ -45,7 +45,7 @@ use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::Migrator;
-use sqlx::{AnyConnection, AnyPool, Executor};
+use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 use tokio::sync::Semaphore;
 
 pub use audit::{AuditCursor, AuditFilter, AuditRow, AuditRows};
@@ -63,13 +63,16 @@ pub use record::{Facts, Recorded, Report};
 pub use retention::{EndedRun, Expired};
 pub use run_list::{ActiveCount, RunCursor, RunFilter, RunOrder, RunRows};
 pub use run_row::{Code, Limits, Measured, NewRun, RunRow};
-pub use runs::{StopAnswer, UsedEnvironment};
+pub use runs::{StartNote, StopAnswer, UsedEnvironment};
 pub use sealed::{SealedColumn, SealedRow};
 pub use sessions::{SessionKind, SessionRow};
 pub use tokens::TokenRow;
 pub use upkeep::{StoredSetting, Wal};
 pub use users::{UserChanged, UserRow};
 pub use vault::VaultRow;
+
+/// A connection that was used within this time is not asked whether it still works.
+const TRUSTED: Duration = Duration::from_secs(1);
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
@@ -186,12 +189,24 @@ async fn migrate(target: &Target, options: &Options, setup: Arc<[String]>) -> Re
 }
 
 async fn connect(target: &Target, options: &Options, most: u32, setup: Arc<[String]>) -> Result<AnyPool, StoreError> {
-    let pool = AnyPoolOptions::new().max_connections(most).acquire_timeout(options.acquire_timeout).after_connect(
-        move |connection, _| {
+    let pool = AnyPoolOptions::new()
+        .max_connections(most)
+        .acquire_timeout(options.acquire_timeout)
+        .after_connect(move |connection, _| {
             let setup = Arc::clone(&setup);
             Box::pin(async move { set_up(connection, setup).await })
-        },
-    );
+        })
+        // One that was used a moment ago needs no question first: under load that is each of them, and each question a way
+        // to the server and back.
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for >= TRUSTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        });
     Ok(pool.connect(target.url()).await?)
 }
 

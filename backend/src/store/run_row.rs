@@ -20,7 +20,7 @@ macro_rules! run_columns {
          cancel_requested_at, cancel_requested_by, stop_reason, commit_hash, commit_subject, commit_author, code_path, \
          environment_key, image, image_id, uv_version, setup_duration, parameters, env_names, sealed_env, cpu_limit, \
          memory_limit, cpu_soft_limit, memory_soft_limit, timeout_seconds, log_bytes, cpu_peak_percent, cpu_average_percent, \
-         ram_peak_mb, ram_average_mb, soft_limit_exceeded, cpu_throttled, container_id, warm_at, instance, owner"
+         ram_peak_mb, ram_average_mb, soft_limit_exceeded, cpu_throttled, container_id, warm_at, start_ms, instance, owner"
     };
 }
 pub(super) use run_columns;
@@ -158,6 +158,8 @@ pub struct RunRow {
     pub container_id: Option<String>,
     /// When a container that had been started ahead got its job; absent after a cold start.
     pub warm_at: Option<Millis>,
+    /// Milliseconds from its slot to the moment its script had its job.
+    pub start_ms: Option<i64>,
 }
 
 impl From<NewRun> for RunRow {
@@ -183,6 +185,7 @@ impl From<NewRun> for RunRow {
             measured: Measured::default(),
             container_id: None,
             warm_at: None,
+            start_ms: None,
             spec,
         }
     }
@@ -260,6 +263,7 @@ impl RunRow {
             },
             container_id: cells.opt_text("container_id")?,
             warm_at: cells.opt_time("warm_at")?,
+            start_ms: cells.opt_int("start_ms")?,
         })
     }
 
@@ -293,6 +297,7 @@ impl RunRow {
             uv_version: self.uv_version,
             setup_duration: self.setup_duration,
             warm_start: self.warm_at.is_some(),
+            start_seconds: self.start_ms.map(|ms| Millis(ms).seconds_since(Millis(0))),
             environment: self.environment_key,
             image: spec.image,
             commit: spec.code.commit,

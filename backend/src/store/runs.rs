@@ -7,6 +7,7 @@ use sqlx::AnyConnection;
 use super::codec::{StoredStop, StoredStrategy, json};
 use super::row::Cells;
 use super::run_row::{Measured, NewRun, RunRow, run_columns};
+use super::sealed::insert_mask;
 use super::tx::{Real, Statement, free_text, key};
 use super::{Store, StoreError};
 use crate::domain::clock::Millis;
@@ -30,6 +31,21 @@ pub struct UsedEnvironment {
     pub uv_version: Option<String>,
     /// Seconds that this run spent on it; 0 when it was ready.
     pub setup_seconds: Option<f64>,
+}
+
+/// What is noted of a run right before its script gets its job.
+#[derive(Debug, Clone, Copy)]
+pub struct StartNote<'a> {
+    /// Its container.
+    pub container_id: &'a str,
+    /// When that container, started ahead, gets the job; absent for a cold start.
+    pub warm_at: Option<Millis>,
+    /// Its environment.
+    pub used: &'a UsedEnvironment,
+    /// Names of the variables that it receives.
+    pub env_names: &'a [EnvName],
+    /// The sealed secrets that hide its output, if there are any.
+    pub mask: Option<&'a str>,
 }
 
 /// Answer to the wish to stop a run.
@@ -106,13 +122,15 @@ impl Store {
     /// [`StoreError::Conflict`] when the id exists, or when its job has fired for that due time already.
     pub async fn insert_run(&self, run: &NewRun) -> Result<(), StoreError> {
         self.within(async {
+            let Some(before) = &run.retry_of else {
+                let _permit = self.permit().await?;
+                return insert(&mut *self.pool.acquire().await?, run).await;
+            };
             let mut tx = self.write().await?;
             insert(&mut tx, run).await?;
-            if let Some(before) = &run.retry_of {
-                // The first attempt that followed stays the next one, however often a run is tried by hand.
-                const LINK: &str = "UPDATE runs SET retried_by = $1 WHERE id = $2 AND retried_by IS NULL";
-                sqlx::query(LINK).bind(&run.id).bind(before).execute(&mut *tx).await?;
-            }
+            // The first attempt that followed stays the next one, however often a run is tried by hand.
+            const LINK: &str = "UPDATE runs SET retried_by = $1 WHERE id = $2 AND retried_by IS NULL";
+            sqlx::query(LINK).bind(&run.id).bind(before).execute(&mut *tx).await?;
             tx.commit().await
         })
         .await
@@ -194,25 +212,35 @@ impl Store {
         .await
     }
 
-    /// Notes the container of a run, before it is started.
+    /// Notes, in one transaction, all that must be known of a run before its script begins: a recovery needs the container
+    /// and the secrets, everybody else the rest.
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
-    pub async fn set_container(&self, id: &str, container_id: &str, warm_at: Option<Millis>) -> Result<(), StoreError> {
-        let update = sqlx::query("UPDATE runs SET container_id = $2, warm_at = $3 WHERE id = $1")
+    pub async fn note_start(&self, id: &str, note: &StartNote<'_>) -> Result<(), StoreError> {
+        const SQL: &str = "UPDATE runs SET container_id = $2, warm_at = $3, env_names = $4, \
+            environment_key = COALESCE($5, environment_key), image_id = COALESCE($6, image_id), \
+            uv_version = COALESCE($7, uv_version), setup_duration = COALESCE($8, setup_duration) WHERE id = $1";
+        let StartNote { container_id, warm_at, used, env_names, mask } = *note;
+        let update = sqlx::query(SQL)
             .bind(id)
             .bind(container_id)
-            .bind(warm_at.map(|time| time.0));
-        self.one_run(id, update).await
-    }
-
-    /// Notes the names of the variables that a run received.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`].
-    pub async fn set_env_names(&self, id: &str, names: &[EnvName]) -> Result<(), StoreError> {
-        let update = sqlx::query("UPDATE runs SET env_names = $2 WHERE id = $1").bind(id).bind(json(names));
-        self.one_run(id, update).await
+            .bind(warm_at.map(|time| time.0))
+            .bind(json(env_names))
+            .bind(used.key.as_deref())
+            .bind(used.image_id.as_deref())
+            .bind(used.uv_version.as_deref())
+            .bind(Real(used.setup_seconds));
+        let Some(mask) = mask else { return self.one_run(id, update).await };
+        self.within(async {
+            let mut tx = self.write().await?;
+            if update.execute(&mut *tx).await?.rows_affected() == 0 {
+                return Err(StoreError::not_found("run", id));
+            }
+            insert_mask(id, mask).execute(&mut *tx).await?;
+            tx.commit().await
+        })
+        .await
     }
 
     /// Notes the environment that a run uses. Absent values leave what is stored.
@@ -267,7 +295,7 @@ impl Store {
 }
 
 /// The statement that notes what was measured of a run.
-pub(super) fn measure<'q>(id: &'q str, measured: &Measured) -> Statement<'q> {
+fn measure<'q>(id: &'q str, measured: &Measured) -> Statement<'q> {
     const SQL: &str = "UPDATE runs SET log_bytes = COALESCE($2, log_bytes), \
         cpu_peak_percent = COALESCE($3, cpu_peak_percent), cpu_average_percent = COALESCE($4, cpu_average_percent), \
         ram_peak_mb = COALESCE($5, ram_peak_mb), ram_average_mb = COALESCE($6, ram_average_mb), \

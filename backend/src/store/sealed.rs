@@ -1,7 +1,7 @@
 //! Sealed values wherever they are stored: those of working runs, and all of them in turn when a key is replaced.
 
 use super::row::Cells;
-use super::tx::key;
+use super::tx::{Statement, key};
 use super::{Store, StoreError};
 
 /// A column that holds sealed values. Whoever adds one adds it to [`SealedColumn::ALL`], or a replaced key loses its values.
@@ -94,11 +94,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn set_run_mask(&self, run: &str, sealed: &str) -> Result<(), StoreError> {
-        let insert = sqlx::query(
-            "INSERT INTO run_masks (run_id, sealed_value) VALUES ($1, $2) \
-             ON CONFLICT (run_id) DO UPDATE SET sealed_value = excluded.sealed_value",
-        );
-        self.execute(insert.bind(run).bind(sealed)).await.map(|_| ())
+        self.execute(insert_mask(run, sealed)).await.map(|_| ())
     }
 
     /// The sealed secrets of a working run, if it has any.
@@ -135,6 +131,15 @@ impl Store {
         );
         Ok(self.execute(delete).await?.rows_affected())
     }
+}
+
+/// The statement that keeps the sealed secrets of a run.
+pub(super) fn insert_mask<'q>(run: &'q str, sealed: &'q str) -> Statement<'q> {
+    let insert = sqlx::query(
+        "INSERT INTO run_masks (run_id, sealed_value) VALUES ($1, $2) \
+         ON CONFLICT (run_id) DO UPDATE SET sealed_value = excluded.sealed_value",
+    );
+    insert.bind(run).bind(sealed)
 }
 
 #[cfg(test)]

@@ -110,7 +110,8 @@ impl Store {
         .await
     }
 
-    async fn permit(&self) -> Result<Option<SemaphorePermit<'_>>, StoreError> {
+    /// The right to write, on SQLite.
+    pub(super) async fn permit(&self) -> Result<Option<SemaphorePermit<'_>>, StoreError> {
         match &self.writer {
             None => Ok(None),
             Some(writer) => match writer.acquire().await {

@@ -98,6 +98,7 @@ async fn rooms(root: &Path, repository: &Path, store: Store) -> (Sync, Runs, Jou
         max_concurrent: 20,
         max_queued: STARTS,
         warm_containers: 0,
+        min_free_bytes: 0,
         max_starting: 3,
         default_timeout: None,
         default_cpus: None,

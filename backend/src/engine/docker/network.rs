@@ -14,8 +14,10 @@ impl DockerEngine {
     pub(super) async fn make_network(&self) -> Result<()> {
         // One at a time in this process; between processes see `drop_twins`.
         let _only_one = self.networking.lock().await;
-        if self.own_networks().await?.is_empty() {
-            self.create_network().await?;
+        match self.own_networks().await?.len() {
+            1 => return Ok(()),
+            0 => self.create_network().await?,
+            _ => {}
         }
         self.drop_twins().await
     }

@@ -28,6 +28,9 @@ use super::super::{Health, Source};
 /// The environment variable of the job that holds the instructions.
 pub const VARIABLE: &str = "FAKE_PROGRAM";
 
+/// What a preparation container is told to do: the files that its real script would leave behind.
+pub const PREPARATION: &str = "file $WORK/uv uv 0.9.1; file $WORK/python 3.12.1; file $TARGET/bin/python x";
+
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {

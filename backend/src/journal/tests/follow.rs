@@ -279,3 +279,18 @@ proptest! {
         prop_assert_eq!(pace.step(now, tokens, Backlog::Far, true), Step::Jump(tokens));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_log_is_told_when_it_begins() {
+    let place = Place::new();
+    let (one, other) = (run(), run());
+    let mut waiting = [place.begins(one), place.begins(one)];
+    let mut elsewhere = place.begins(other);
+    drop(place.create(one).await.expect("a writer"));
+    for waiting in &mut waiting {
+        waiting.changed().await.expect("told");
+    }
+    assert!(!elsewhere.has_changed().expect("nobody gave up"));
+    drop(place.metrics_writer(other).await.expect("a writer"));
+    elsewhere.changed().await.expect("told of metrics as well");
+}

@@ -3,7 +3,7 @@
 use fastflow_shared::{ErrorType, LiveEvent, RunStatus};
 
 use super::*;
-use crate::engine::fake::Call;
+use crate::engine::fake::{Call, Moment};
 
 #[tokio::test]
 async fn a_run_succeeds_and_leaves_nothing_but_its_row_and_log() {
@@ -152,5 +152,47 @@ async fn a_container_that_vanishes_is_lost() {
     assert_eq!(outcome(&row), failed(ErrorType::Lost, None));
     assert_eq!(server.log(&run).await, numbers(3));
     assert!(server.marks(&run).await[0].starts_with("Its container vanished"));
+    world.assert_clean(&server).await;
+}
+
+#[tokio::test]
+async fn code_and_log_are_ready_while_docker_starts_the_container() {
+    let world = World::new().await;
+    let server = world.server();
+    server.ended(&server.start("exit 0").await).await;
+    let hold = world.docker.hold(Call::Start, Moment::Before);
+    let run = server.start("lines 3").await;
+    hold.reached().await;
+    let main = world.path("scratch").join(&run).join("app/main.py");
+    until("the code is there", async || {
+        (main.is_file() && log_file(&world.path("logs"), &run).is_file()).then_some(())
+    })
+    .await;
+    assert_eq!(world.row(&run).await.container_id, None, "it has no job yet");
+    hold.release();
+    let row = server.ended(&run).await;
+    assert_eq!(outcome(&row), SUCCESS);
+    assert!(row.start_ms.is_some());
+    assert_eq!(server.log(&run).await, numbers(3));
+    world.assert_clean(&server).await;
+}
+
+#[tokio::test]
+async fn what_fails_beside_the_container_ends_the_run_and_removes_it() {
+    let world = World::new().await;
+    let server = world.server();
+    server.ended(&server.start("exit 0").await).await;
+    // Sealed with a key that is not there any more.
+    let other = Keyring::parse("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=", "test").expect("a key");
+    world.pipeline("p", &format!(r#"{{"encrypted_env": {{"A": "{}"}}}}"#, other.seal("x")));
+    let created = world.docker.hold(Call::Create, Moment::After);
+    let run = server.start("lines 3").await;
+    created.reached().await;
+    drop(created);
+    let row = server.ended(&run).await;
+    assert_eq!(outcome(&row), failed(ErrorType::Docker, None));
+    assert!(row.error_message.expect("told").starts_with("The run was not started"));
+    assert!(row.environment_key.is_some(), "what was known of it is stored");
+    assert_eq!((row.container_id, server.log(&run).await.as_str()), (None, ""));
     world.assert_clean(&server).await;
 }

@@ -46,9 +46,6 @@ const INSTANCE: &str = "test";
 /// Worker image.
 const IMAGE: &str = "worker:1";
 
-/// What the preparation container does: the files that its real script would leave behind.
-const PREPARATION: &str = "file $WORK/uv uv 0.9.1; file $WORK/python 3.12.1; file $TARGET/bin/python x";
-
 /// When the world begins.
 const BEGIN: i64 = 1_700_000_000_000;
 
@@ -183,7 +180,7 @@ impl World {
             user: format!("{}:{}", rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()),
             network: Network::Own,
             ca_bundle: None,
-            uv_env: vec![(program::VARIABLE.to_owned(), PREPARATION.to_owned())],
+            uv_env: vec![(program::VARIABLE.to_owned(), program::PREPARATION.to_owned())],
             deadline: Duration::from_secs(1800),
         };
         let (store, clock, keyring) = (self.store.clone(), self.clock.clone(), self.keyring.clone());

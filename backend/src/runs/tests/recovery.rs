@@ -328,7 +328,9 @@ async fn what_a_recovery_saw_may_be_out_of_date_when_it_comes_to_act() {
 }
 
 async fn record_container(world: &World, run: &str) {
-    world.store.set_container(run, "gone", None).await.expect("stored");
+    let used = store::UsedEnvironment::default();
+    let note = store::StartNote { container_id: "gone", warm_at: None, used: &used, env_names: &[], mask: None };
+    world.store.note_start(run, &note).await.expect("stored");
 }
 
 #[tokio::test]

@@ -1,7 +1,6 @@
 //! The scheduler with a clock that tests move, on real databases. Its runs are rows and no more, see [`Rows`]: what becomes of
 //! a run is the business of another room and of the stories.
 
-mod bench;
 mod crashes;
 mod edit;
 mod policies;

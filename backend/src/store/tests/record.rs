@@ -136,7 +136,9 @@ async fn a_report_for_another_status_is_refused() {
 async fn a_requeued_run_forgets_its_container() {
     on_both(async |store| {
         store.insert_run(&new_run("a", "etl", 1)).await.expect("inserted");
-        store.set_container("a", "c1", None).await.expect("noted");
+        let used = UsedEnvironment::default();
+        let note = StartNote { container_id: "c1", warm_at: None, used: &used, env_names: &[], mask: None };
+        store.note_start("a", &note).await.expect("noted");
         record(&store, "a", &[Event::WatchLost], Facts::default(), 2).await;
         record(&store, "a", &[Event::Requeued], Facts::default(), 3).await;
         let row = store.run("a").await.expect("there");
@@ -225,6 +227,62 @@ async fn many_at_once_all_succeed_and_the_counters_are_exact() {
         assert_eq!(counters(&store, "etl").await, (RUNS, succeeded, RUNS - succeeded));
         assert_eq!(number(&store, "SELECT total_duration_ms FROM pipelines").await, RUNS * 1_000);
         assert_eq!(number(&store, "SELECT timed_runs FROM pipelines").await, RUNS);
+    })
+    .await;
+}
+
+/// Of hundreds of ends within a second not each one computes the percentile anew; of a few runs each one does.
+#[tokio::test]
+async fn the_percentile_is_exact_for_few_runs_and_at_most_a_second_old_for_many() {
+    on_both(async |store| {
+        let p95 = async || store.pipeline("etl").await.expect("there").stats.p95_duration_seconds;
+        let mut count = 0;
+        let mut end = async |seconds: i64, at: i64| {
+            count += 1;
+            let id = format!("run-{count:04}");
+            store.insert_run(&new_run(&id, "etl", count)).await.expect("inserted");
+            finish(&store, &id, true, at - seconds * 1_000, at).await;
+        };
+        for _ in 0..100 {
+            end(1, 1_000_000).await;
+        }
+        assert_eq!(p95().await, Some(1.0));
+        for _ in 0..20 {
+            end(9, 1_000_500).await;
+        }
+        assert_eq!(p95().await, Some(1.0), "computed half a second ago");
+        end(9, 1_001_000).await;
+        assert_eq!(p95().await, Some(9.0), "21 of 121 took so long");
+        store.reset_stats("etl", Millis(1_001_100)).await.expect("reset");
+        assert_eq!(p95().await, None);
+    })
+    .await;
+}
+
+/// Who names one status is believed without a look, and refused when the row has another one.
+#[tokio::test]
+async fn a_report_from_one_status_needs_no_look_and_does_no_harm_when_it_is_wrong() {
+    on_both(async |store| {
+        store.insert_run(&new_run("a", "etl", 1)).await.expect("inserted");
+        let report = |expected, events, knows_stop| Report {
+            run_id: "a",
+            expected,
+            events,
+            facts: Facts::default(),
+            knows_stop,
+            now: Millis(2),
+        };
+        let ended = report(&[RunStatus::Running], &[Event::Succeeded], false);
+        let refused = Recorded::Refused { current: RunStatus::Pending };
+        assert_eq!(store.record(&ended).await.expect("answered"), refused);
+        let started = report(&[RunStatus::Pending], &[Event::Started], false);
+        assert!(store.record(&started).await.expect("answered").applied());
+        store.request_stop("a", &StopReason::Shutdown, Millis(2)).await.expect("stored");
+        let refused = Recorded::Refused { current: RunStatus::Running };
+        assert_eq!(store.record(&ended).await.expect("answered"), refused, "it is to be stopped");
+        let knowing = report(&[RunStatus::Running], &[Event::Failed], true);
+        assert!(store.record(&knowing).await.expect("answered").applied());
+        assert_eq!(counters(&store, "etl").await, (1, 0, 1));
     })
     .await;
 }

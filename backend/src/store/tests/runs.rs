@@ -80,16 +80,22 @@ async fn every_field_of_the_dto_goes_through_the_database() {
         let new = full_run();
         let id = new.id.as_str();
         store.insert_run(&new).await.expect("inserted");
-        store.set_container(id, "container-1", Some(Millis(1_700_000_006_000))).await.expect("noted");
         let names = [EnvName { name: "A".to_owned(), source: "start".to_owned(), value: Some("v".to_owned()) }];
-        store.set_env_names(id, &names).await.expect("noted");
         let used = UsedEnvironment {
             key: Some("env-1".to_owned()),
             image_id: Some("sha256:1".to_owned()),
             uv_version: Some("0.13.0".to_owned()),
             setup_seconds: Some(0.0),
         };
-        store.set_environment(id, &used).await.expect("noted");
+        let note = StartNote {
+            container_id: "container-1",
+            warm_at: Some(Millis(1_700_000_006_000)),
+            used: &used,
+            env_names: &names,
+            mask: Some("sealed"),
+        };
+        store.note_start(id, &note).await.expect("noted");
+        assert_eq!(store.run_mask(id).await.expect("answers").as_deref(), Some("sealed"));
         let measured = Measured {
             log_bytes: Some(84_000_000_000),
             cpu_peak_percent: Some(199.5),
@@ -102,13 +108,15 @@ async fn every_field_of_the_dto_goes_through_the_database() {
         store.set_measured(id, &measured).await.expect("noted");
         let cancel = StopReason::Cancelled { by: Some("ada".to_owned()) };
         store.request_stop(id, &cancel, Millis(1_700_000_008_000)).await.expect("noted");
-        let started = Facts { started_at: Some(Millis(1_700_000_006_000)), ..Facts::default() };
+        let started =
+            Facts { started_at: Some(Millis(1_700_000_006_000)), start_ms: Some(12), ..Facts::default() };
         record(&store, id, &[Event::Started], started, 1_700_000_006_000).await;
         let ended = Facts {
             finished_at: Some(Millis(1_700_000_009_500)),
             exit_code: Some(143),
             error_type: Some(ErrorType::Cancelled),
             error_message: Some("Cancelled by ada.".to_owned()),
+            may_have_mask: true,
             ..Facts::default()
         };
         let next = NewRun { job_id: None, due_at: None, ..new_run("0197-next", "etl", 9) };
@@ -122,6 +130,7 @@ async fn every_field_of_the_dto_goes_through_the_database() {
         };
         store.record_with_retry(&report, Some(&next)).await.expect("recorded");
 
+        assert_eq!(store.run_mask(id).await.expect("answers"), None, "an ended run keeps no secret");
         let row = store.run(id).await.expect("there");
         assert_eq!(row.image_id.as_deref(), Some("sha256:1"));
         assert_eq!(row.container_id.as_deref(), Some("container-1"));
@@ -152,6 +161,7 @@ async fn every_field_of_the_dto_goes_through_the_database() {
         let all = shown.as_object_mut().expect("an object");
         all.remove("waits_for");
         all.remove("warm_start");
+        assert_eq!(all.remove("start_seconds"), Some(json!(0.012)));
         assert_eq!(shown, expected);
     })
     .await;
@@ -182,7 +192,8 @@ async fn ids_and_firings_are_unique_and_unknown_runs_are_told() {
         assert!(error.is_conflict(), "{error:?}");
 
         assert!(store.run("x").await.expect_err("unknown").is_not_found());
-        assert!(store.set_container("x", "c", None).await.expect_err("unknown").is_not_found());
+        assert!(store.note_start("x", &container(Some("sealed"))).await.expect_err("unknown").is_not_found());
+        assert_eq!(store.run_mask("x").await.expect("answers"), None, "all of it or nothing");
         assert!(store.clear_sealed_env("x").await.expect_err("unknown").is_not_found());
         let stop = store.request_stop("x", &StopReason::Shutdown, Millis(1)).await;
         assert!(stop.expect_err("unknown").is_not_found());
@@ -314,7 +325,7 @@ async fn nul_stops_neither_a_record_nor_a_question() {
         assert_eq!(row.spec.parameters["X"], odd, "a value is given to the run as it is");
 
         assert!(store.run(&odd).await.expect_err("unknown").is_not_found());
-        assert!(store.set_container(&odd, "c", None).await.expect_err("unknown").is_not_found());
+        assert!(store.note_start(&odd, &container(None)).await.expect_err("unknown").is_not_found());
         assert!(store.pipeline(&odd).await.expect_err("unknown").is_not_found());
         assert!(store.set_enabled(&odd, true).await.expect_err("unknown").is_not_found());
         assert!(store.job(&odd).await.expect_err("unknown").is_not_found());
@@ -342,4 +353,11 @@ async fn of_two_servers_that_take_a_run_one_has_it() {
         assert!(store.stops_of("a").await.expect("answered").is_empty());
     })
     .await;
+}
+
+/// A note of a container alone.
+fn container(mask: Option<&str>) -> StartNote<'_> {
+    const NOTHING: &UsedEnvironment =
+        &UsedEnvironment { key: None, image_id: None, uv_version: None, setup_seconds: None };
+    StartNote { container_id: "c", warm_at: None, used: NOTHING, env_names: &[], mask }
 }
