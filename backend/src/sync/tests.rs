@@ -107,7 +107,6 @@ async fn rooms(root: &Path, repository: &Path, store: Store) -> (Sync, Runs, Jou
         retry_attempts: 0,
         cancel_grace: Duration::from_secs(10),
         silence_limit: None,
-        min_free_bytes: 0,
         health_interval: Duration::from_secs(15),
         stop_on_shutdown: false,
         docker_patience: Duration::from_secs(60),
