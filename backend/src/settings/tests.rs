@@ -32,7 +32,7 @@ async fn open(store: &Store, told: &Arc<Mutex<Vec<usize>>>) -> Settings {
                     Ok(number) if name == "A" => tuning.max_queued = number,
                     Ok(_) => {}
                     Err(_) => {
-                        problems.push(FieldProblem { field: name.clone(), message: "allowed is a number".into() })
+                        problems.push(FieldProblem { field: name.clone(), message: "allowed is a number".into() });
                     }
                 }
             }

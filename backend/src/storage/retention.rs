@@ -147,7 +147,7 @@ impl Retention {
                 // The note stays, and the next pass tries again.
                 Err(JournalError::Busy(_)) => {}
                 Err(error) => {
-                    tracing::warn!(%run, %error, "the files of the deleted run {run} cannot be removed yet: {error}")
+                    tracing::warn!(%run, %error, "the files of the deleted run {run} cannot be removed yet: {error}");
                 }
             }
         }
@@ -171,7 +171,7 @@ impl Retention {
                 match self.journal.remove(run).await {
                     Ok(_) => removed += 1,
                     Err(error) => {
-                        tracing::warn!(%run, %error, "left-over files of run {run} cannot be removed: {error}")
+                        tracing::warn!(%run, %error, "left-over files of run {run} cannot be removed: {error}");
                     }
                 }
             }

@@ -238,7 +238,7 @@ pub(super) async fn check(path: &Path) -> Result<(), StoreError> {
     let pool = open(path, "rw").await?;
     let checked = async {
         let rows = sqlx::query("PRAGMA quick_check(3)").fetch_all(&pool).await?;
-        Ok::<_, sqlx::Error>(rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, _>>()?)
+        rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, _>>()
     };
     let checked = tokio::time::timeout(LONG, checked).await;
     pool.close().await;

@@ -152,7 +152,7 @@ impl Store {
             let rows: Vec<EndedRun> = self
                 .within(async {
                     // Safe: constants and numbers.
-                    let query = ids.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, id| query.bind(id));
+                    let query = ids.iter().fold(sqlx::query(AssertSqlSafe(sql)), sqlx::query::Query::bind);
                     query.fetch_all(&self.pool).await?.iter().map(ended).collect()
                 })
                 .await?;
@@ -171,7 +171,7 @@ impl Store {
             let sql = format!("SELECT id FROM runs WHERE id IN ({})", marks(1, ids.len()));
             let rows: Vec<String> = self
                 .within(async {
-                    let query = ids.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, id| query.bind(id));
+                    let query = ids.iter().fold(sqlx::query(AssertSqlSafe(sql)), sqlx::query::Query::bind);
                     let rows = query.fetch_all(&self.pool).await?;
                     rows.iter().map(|row| Cells::new(row, "runs", "id").text("id")).collect()
                 })
@@ -205,7 +205,7 @@ impl Store {
                 "DELETE FROM runs WHERE id IN ({}) AND status IN ('SUCCESS', 'FAILED') RETURNING id",
                 marks(1, ids.len())
             );
-            let query = ids.iter().fold(sqlx::query(AssertSqlSafe(delete)), |query, id| query.bind(id));
+            let query = ids.iter().fold(sqlx::query(AssertSqlSafe(delete)), sqlx::query::Query::bind);
             let rows = query.fetch_all(&mut *tx).await?;
             let deleted: Vec<String> =
                 rows.iter().map(|row| Cells::new(row, "runs", "id").text("id")).collect::<Result<_, _>>()?;
@@ -220,7 +220,7 @@ impl Store {
             {
                 let clear =
                     format!("UPDATE {table} SET {column} = NULL WHERE {column} IN ({})", marks(1, deleted.len()));
-                let query = deleted.iter().fold(sqlx::query(AssertSqlSafe(clear)), |query, id| query.bind(id));
+                let query = deleted.iter().fold(sqlx::query(AssertSqlSafe(clear)), sqlx::query::Query::bind);
                 query.execute(&mut *tx).await?;
             }
             tx.commit().await?;
@@ -249,7 +249,7 @@ impl Store {
     pub async fn forget_deleted(&self, ids: &[String]) -> Result<(), StoreError> {
         for ids in ids.chunks(BATCH) {
             let sql = format!("DELETE FROM deleted_runs WHERE run_id IN ({})", marks(1, ids.len()));
-            self.execute(ids.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, id| query.bind(id))).await?;
+            self.execute(ids.iter().fold(sqlx::query(AssertSqlSafe(sql)), sqlx::query::Query::bind)).await?;
         }
         Ok(())
     }
