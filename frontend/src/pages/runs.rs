@@ -103,8 +103,8 @@ pub fn Runs() -> Html {
                     onchange={with(|filter, value| filter.trigger = Trigger::parse(&value))} />
                 <Choice label={t.runs.order} options={orders} value={if filter.oldest_first { "asc" } else { "" }} testid="filter-order"
                     onchange={with(|filter, value| filter.oldest_first = value == "asc")} />
-                {day("from", t.pipes.from, &filter.from, with(|filter, value| filter.from = value))}
-                {day("to", t.pipes.to, &filter.to, with(|filter, value| filter.to = value))}
+                {day("from", t.pipes.from, &filter.from, &with(|filter, value| filter.from = value))}
+                {day("to", t.pipes.to, &filter.to, &with(|filter, value| filter.to = value))}
                 if filter.is_narrow() {
                     <Button text={t.runs.clear} icon={Icon::Close} look={Look::Ghost} small=true onclick={clear.clone()} />
                 }
@@ -114,7 +114,7 @@ pub fn Runs() -> Html {
     }
 }
 
-fn day(name: &'static str, label: &'static str, value: &str, onday: Callback<String>) -> Html {
+fn day(name: &'static str, label: &'static str, value: &str, onday: &Callback<String>) -> Html {
     html! {
         <label class="day"><span>{label}</span>
             <input class="input" type="date" value={value.to_owned()} data-testid={format!("filter-{name}")}
