@@ -182,6 +182,10 @@ impl Gate {
             && let Err(error) = self.api.audit.is_writable().await
         {
             tracing::error!(%error, action, "{action} is refused, for the audit log cannot be written: {error}");
+            if error.is_unavailable() {
+                // Nothing else of the database would work either: the cause is what helps.
+                return Ok(ApiError::from(error).into_response());
+            }
             let detail = "The audit log cannot be written, so nothing was done. Is the database's disk full? Try again in a moment.";
             return Ok(ApiError::unavailable("audit_unavailable", detail).into_response());
         }
