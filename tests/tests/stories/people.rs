@@ -249,7 +249,7 @@ async fn in_the_browser_an_admin_looks_after_people_and_a_viewer_is_offered_only
     }
     let links =
         browser.run("return [...document.querySelectorAll('nav a')].map(one => one.getAttribute('href')).join()").await;
-    assert_eq!(links, "/,/runs,/schedules,/system");
+    assert_eq!(links, "/,/pipelines,/runs,/schedules,/system");
     browser.goto(&format!("{}/account", server.base())).await;
     browser.find("session").await;
     browser.picture("account-390").await;
