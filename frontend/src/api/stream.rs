@@ -98,6 +98,9 @@ impl Drop for Stream {
         self.0.timer.borrow_mut().take();
         if let (Some(document), Some(watch)) = (document(), self.0.visibility.borrow_mut().take()) {
             let _ = document.remove_event_listener_with_callback("visibilitychange", watch.as_ref().unchecked_ref());
+            if let Some(window) = web_sys::window() {
+                let _ = window.remove_event_listener_with_callback("pagehide", watch.as_ref().unchecked_ref());
+            }
         }
     }
 }
@@ -206,11 +209,16 @@ impl Inner {
 
     fn watch_visibility(self: &Rc<Self>) {
         let weak = Rc::downgrade(self);
-        let watch = Closure::<dyn FnMut(Event)>::new(move |_| {
+        let watch = Closure::<dyn FnMut(Event)>::new(move |event: Event| {
             let Some(inner) = weak.upgrade().filter(|inner| inner.link.get() != Link::Ended) else {
                 return;
             };
-            if hidden() {
+            if event.type_() == "pagehide" {
+                // The browser may keep the page for the way back, with its connections, and no timer runs in it then: six
+                // such pages, and the next one waits for ever. Shown again, it is visible again, and connects.
+                inner.disconnect();
+                inner.set(Link::Paused);
+            } else if hidden() {
                 inner.after(BACKGROUND_GRACE, |inner| {
                     if hidden() {
                         inner.disconnect();
@@ -224,6 +232,9 @@ impl Inner {
         });
         if let Some(document) = document() {
             let _ = document.add_event_listener_with_callback("visibilitychange", watch.as_ref().unchecked_ref());
+        }
+        if let Some(window) = web_sys::window() {
+            let _ = window.add_event_listener_with_callback("pagehide", watch.as_ref().unchecked_ref());
         }
         *self.visibility.borrow_mut() = Some(watch);
     }
