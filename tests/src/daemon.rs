@@ -21,6 +21,8 @@ pub struct Daemon {
     process: Option<Child>,
     /// Whether containers outlive it.
     live_restore: bool,
+    /// Whether users in its containers are others outside.
+    renames_users: bool,
 }
 
 impl Daemon {
@@ -29,12 +31,24 @@ impl Daemon {
     /// # Panics
     /// When it does not come up.
     pub async fn start(live_restore: bool) -> Self {
+        Self::start_as(live_restore, false).await
+    }
+
+    /// Starts a daemon with `userns-remap`: root in its containers is nobody outside.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub async fn start_renaming() -> Self {
+        Self::start_as(false, true).await
+    }
+
+    async fn start_as(live_restore: bool, renames_users: bool) -> Self {
         let name = place::unique();
         let (data, run) = (place::scratch().join(format!("{name}-daemon")), std::env::temp_dir().join(&name));
         for folder in [&data, &run] {
             fs::create_dir_all(folder).expect("a folder");
         }
-        let mut daemon = Self { data, run, process: None, live_restore };
+        let mut daemon = Self { data, run, process: None, live_restore, renames_users };
         daemon.come_up().await;
         let load = format!("docker save {} | docker -H {} load", docker::image(), daemon.host());
         let loaded = tokio::process::Command::new("sh").args(["-c", &load]).stdout(Stdio::null()).status().await;
@@ -57,8 +71,19 @@ impl Daemon {
         // In a network namespace of its own: a second daemon removes the first one's bridge, even when told to use none. It
         // ends with the story, however that ends.
         let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "TERM", "unshare", "--net"]);
+        if self.renames_users {
+            // Which ranges of users may be renamed to is written in two files of the machine; the daemon sees others instead.
+            let ranges = self.at("ranges");
+            fs::write(&ranges, "nobody:300000:65536\nnogroup:300000:65536\n").expect("a file");
+            let see =
+                format!("for file in subuid subgid; do mount --bind '{ranges}' /etc/$file || exit; done; exec \"$@\"");
+            command.args(["--mount", "sh", "-c", &see, "sh", "dockerd", "--userns-remap", "nobody:nogroup"]);
+        } else {
+            command.arg("dockerd");
+        }
         command
-            .args(["--pdeathsig", "TERM", "unshare", "--net", "dockerd", "-H", &self.host()])
+            .args(["-H", &self.host()])
             .args(["--data-root", &self.data.display().to_string(), "--exec-root", &self.at("exec")])
             .args(["-p", &self.at("pid"), "--bridge", "none", "--iptables=false", "--ip6tables=false"])
             .stdout(Stdio::null())

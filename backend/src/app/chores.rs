@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::audit::Audit;
 use crate::auth::Auth;
-use crate::catalog::Catalog;
 use crate::cluster::{BEAT, Cluster};
 use crate::domain::size::format_bytes;
 use crate::runs::{Runs, RunsError};
@@ -16,9 +15,6 @@ use crate::storage::Storage;
 use crate::store::{Store, StoreError};
 use crate::sync::Sync;
 use crate::upkeep::Chore;
-
-/// How long the code of a run is kept after it was last used, for "run again".
-const CODE_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How long what became of a due time is kept.
 const FIRINGS_KEPT: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -35,8 +31,6 @@ pub struct Rooms {
     pub auth: Auth,
     /// Entries of the audit log.
     pub audit: Audit,
-    /// Kept code.
-    pub catalog: Catalog,
     /// Which server leads.
     pub cluster: Cluster,
     /// Containers, networks and volumes.
@@ -65,7 +59,7 @@ const WAL_EVERY: Duration = Duration::from_secs(600);
 /// All chores.
 #[must_use]
 pub fn all(rooms: &Rooms) -> Vec<Chore> {
-    let Rooms { auth, audit, catalog, cluster, runs, schedule, settings, storage, store, sync } = rooms;
+    let Rooms { auth, audit, cluster, runs, schedule, settings, storage, store, sync } = rooms;
     let seconds = Duration::from_secs;
     let all = vec![
         Chore::new("servers", "Says that this server is there, looks who else is, and which one leads.", BEAT, {
@@ -165,13 +159,6 @@ pub fn all(rooms: &Rooms) -> Vec<Chore> {
                     let different = settings.reload().await?;
                     Ok::<_, SettingsError>(if different { "taken over" } else { "nothing new" }.to_owned())
                 }
-            }
-        }),
-        Chore::new("code", "Deletes code that no run has used for 30 days.", seconds(3600), {
-            let catalog = catalog.clone();
-            move || {
-                let catalog = catalog.clone();
-                async move { catalog.prune_code(CODE_KEPT).await.map(|pruned| format!("{pruned} copies deleted")) }
             }
         }),
         Chore::new(

@@ -321,7 +321,6 @@ pub async fn serve(config: Config, sources: Sources) -> Result<(), ServeError> {
         chores::all(&chores::Rooms {
             auth: auth.clone(),
             audit: audit.clone(),
-            catalog: catalog.clone(),
             cluster: cluster.clone(),
             runs: runs.clone(),
             schedule: schedule.clone(),

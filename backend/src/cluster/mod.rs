@@ -193,7 +193,7 @@ impl Cluster {
             .servers()
             .await?
             .into_iter()
-            .find(|server| server.instance != this.inner.me.instance && this.lives(Some(server), &server.id));
+            .find(|server| this.is_elsewhere(server) && this.lives(Some(server), &server.id));
         if let Some(ServerRow { instance, host, .. }) = stranger {
             return Err(ClusterError::Foreign { instance, host });
         }
@@ -311,10 +311,11 @@ impl Cluster {
             store.remove_server(&me.id).await
         };
         // Not told to the others, it is found out: the lock is free in a moment.
-        if let Err(error) = gone.await {
-            tracing::debug!(%error, "the other servers are not told that this one goes: {error}");
+        match gone.await {
+            Ok(()) => drop(std::fs::remove_file(self.lock_of(&me.id))),
+            // The file stays: a server that is in the list without one would be taken for a stranger's.
+            Err(error) => tracing::debug!(%error, "the other servers are not told that this one goes: {error}"),
         }
-        let _ = std::fs::remove_file(self.lock_of(&me.id));
     }
 
     /// Waits until no other server does this kind of work; `None` when that takes longer than `patience`.
@@ -349,6 +350,11 @@ impl Cluster {
             Held::No => false,
             Held::Unknown => row.is_some_and(|row| self.inner.clock.now().seconds_since(row.seen_at) < SILENCE_SECONDS),
         }
+    }
+
+    /// Whether a server works on other folders: it has another name, or its lock is not where ours is.
+    fn is_elsewhere(&self, server: &ServerRow) -> bool {
+        server.instance != self.inner.me.instance || !self.lock_of(&server.id).exists()
     }
 
     /// Ids come from the database, and are no paths.

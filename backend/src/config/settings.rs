@@ -244,7 +244,7 @@ pub const GROUPS: &[Group] = &[
                 "MAX_CONCURRENT_RUNS",
                 "10",
                 Kind::Whole { min: 1, max: 1000 },
-                "Runs that work at the same time.",
+                "Runs that work at the same time, on all servers of the database together.",
             ),
             changeable(
                 "MAX_QUEUED_RUNS",
@@ -318,7 +318,7 @@ pub const GROUPS: &[Group] = &[
                 "0",
                 Kind::Whole { min: 0, max: 1 << 40 },
                 "Room in MB for everything that this server keeps: logs, metrics, environments, cache, code, commits, backups and \
-                 the SQLite database. Beyond it the most dispensable goes first; when nothing is left that may go, no run is \
+                 the database. Beyond it the most dispensable goes first; when nothing is left that may go, no run is \
                  started. 0 is no limit.",
             ),
             changeable(

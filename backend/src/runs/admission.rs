@@ -39,6 +39,8 @@ struct State {
     slots: usize,
     places: usize,
     running: usize,
+    /// Of those that hold a slot here, how many wait for the other servers.
+    held_back: usize,
     /// Runs that wait, next one first. The sender is their turn.
     queue: VecDeque<(RunId, oneshot::Sender<()>)>,
 }
@@ -47,7 +49,7 @@ impl Admission {
     /// `slots` runs may work at once, `places` more may wait.
     #[must_use]
     pub fn new(slots: usize, places: usize) -> Self {
-        let state = State { slots: slots.max(1), places, running: 0, queue: VecDeque::new() };
+        let state = State { slots: slots.max(1), places, running: 0, held_back: 0, queue: VecDeque::new() };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
@@ -83,7 +85,8 @@ impl Admission {
     #[must_use]
     pub fn load(&self) -> Load {
         let state = self.lock();
-        Load { running: state.running, queued: state.queue.len() }
+        let held_back = state.held_back.min(state.running);
+        Load { running: state.running - held_back, queued: state.queue.len() + held_back }
     }
 
     fn enter_if(&self, run: RunId, has_room: impl Fn(&State) -> bool) -> Result<Place, Full> {
@@ -149,10 +152,29 @@ impl Place {
         }
     }
 
+    /// Says that it waits for other servers, although it has its slot here, until this is dropped.
+    #[must_use]
+    pub fn held_back(&self) -> HeldBack {
+        self.admission.lock().held_back += 1;
+        HeldBack { admission: self.admission.clone() }
+    }
+
     /// Whether it waits.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.turn.is_some()
+    }
+}
+
+/// A run that has its slot here and waits for other servers.
+#[derive(Debug)]
+pub struct HeldBack {
+    admission: Admission,
+}
+
+impl Drop for HeldBack {
+    fn drop(&mut self) {
+        self.admission.lock().held_back -= 1;
     }
 }
 
@@ -233,6 +255,17 @@ mod tests {
         drop(slot);
         stayer.admitted().await;
         assert_eq!(admission.load(), Load { running: 1, queued: 0 });
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_other_servers_waits() {
+        let admission = Admission::new(2, 10);
+        let (one, _two) = (admission.enter(id()).expect("free slot"), admission.enter(id()).expect("free slot"));
+        let held_back = one.held_back();
+        assert_eq!(admission.load(), Load { running: 1, queued: 1 });
+        assert!(admission.enter(id()).expect("room").is_waiting(), "nobody overtakes it");
+        drop(held_back);
+        assert_eq!(admission.load(), Load { running: 2, queued: 0 });
     }
 
     #[tokio::test]

@@ -27,6 +27,9 @@ pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// Longest pause before Docker is asked again.
 const MAX_PAUSE: Duration = Duration::from_secs(15);
 
+/// How often it is asked whether the other servers have room for one more run.
+const OTHERS_PAUSE: Duration = Duration::from_millis(500);
+
 /// Drives one run.
 pub struct Driver {
     pub(super) runs: Runs,
@@ -88,6 +91,7 @@ impl Driver {
         let place = place.get_or_insert_with(|| self.runs.inner.admission.enter_always(self.live.run));
         self.live.set_phase(Phase::Queued);
         self.unless_stopped(place.admitted()).await?;
+        self.admitted_among_all(place).await?;
         self.live.timeline.mark(Mark::Admitted);
         let waited = self.runs.inner.rooms.clock.now().seconds_since(self.row.queued_at);
         crate::meters::run_admitted(waited);
@@ -107,6 +111,29 @@ impl Driver {
         self.live.timeline.mark(Mark::Folders);
         let spec = self.spec(&image, &prepared, &workspace);
         self.start_container(Plan { spec, settings, prepared, workspace, has_network }).await
+    }
+
+    /// Waits until the limit has room on all servers together. Alone, there is nobody to ask. Holds no container, only its
+    /// place among the runs of this server, so the others' runs end whatever happens here.
+    async fn admitted_among_all(&self, place: &Place) -> Result<(), NotStarted> {
+        let Runs { inner } = &self.runs;
+        let (store, cluster, clock) = (&inner.rooms.store, &inner.rooms.cluster, &inner.rooms.clock);
+        let mut held_back = None;
+        while cluster.others() > 0 {
+            let most = inner.options().max_concurrent;
+            match store.take_slot(&self.row.spec.id, cluster.id(), most, clock.now()).await {
+                Ok(true) => break,
+                Ok(false) => {}
+                // Without the database nothing begins anyway.
+                Err(error) => tracing::warn!(%error, "the other servers' runs cannot be counted: {error}"),
+            }
+            if held_back.is_none() {
+                held_back = Some(place.held_back());
+                self.runs.changed(&self.live, RunStatus::Pending);
+            }
+            self.unless_stopped(tokio::time::sleep(OTHERS_PAUSE)).await?;
+        }
+        Ok(())
     }
 
     /// Whether the network is known to be there; if not, it is made sure of before a container needs it.

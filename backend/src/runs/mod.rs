@@ -285,6 +285,12 @@ impl Runs {
         self.is_held(run)
     }
 
+    /// Where a crash is tested.
+    #[must_use]
+    pub fn steps(&self) -> &Steps {
+        &self.inner.options.steps
+    }
+
     /// Removes volumes and networks of this instance that nobody uses.
     ///
     /// # Errors

@@ -31,11 +31,15 @@ pub enum Step {
     OutcomeRecorded,
     /// Its container is gone.
     ContainerRemoved,
+    /// Retention has deleted its row and noted that its files are to go.
+    RowsDeleted,
+    /// Its files are gone as well, the note is not.
+    FilesDeleted,
 }
 
 impl Step {
     /// Every step, in the order of a run's life.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::RowInserted,
         Self::EnvironmentReady,
         Self::ContainerCreated,
@@ -47,6 +51,8 @@ impl Step {
         Self::LogDrained,
         Self::OutcomeRecorded,
         Self::ContainerRemoved,
+        Self::RowsDeleted,
+        Self::FilesDeleted,
     ];
 
     /// The name used in the setting.
@@ -64,6 +70,8 @@ impl Step {
             Self::LogDrained => "log_drained",
             Self::OutcomeRecorded => "outcome_recorded",
             Self::ContainerRemoved => "container_removed",
+            Self::RowsDeleted => "rows_deleted",
+            Self::FilesDeleted => "files_deleted",
         }
     }
 }

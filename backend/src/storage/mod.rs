@@ -15,6 +15,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use fastflow_shared::{Backup, Cleanup, Storage as Report, StorageItem, StoragePart};
 use thiserror::Error;
@@ -39,6 +40,9 @@ const WEIGHED_RUNS: usize = 2000;
 
 /// A run that ended within so many seconds is kept whatever the budget says: somebody may be looking at it.
 const RECENT_SECONDS: f64 = 3600.0;
+
+/// How long the code of a run is kept after it was last used, for "run again", however much room there is.
+const CODE_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// What goes next, as far as it is shown.
 const SHOWN: usize = 20;
@@ -152,9 +156,11 @@ impl Storage {
     #[must_use]
     pub fn new(options: Options, rooms: Rooms) -> Self {
         let runs = rooms.runs.clone();
+        let steps = runs.steps().clone();
         let retention = Retention::new(rooms.store.clone(), rooms.journal.clone(), rooms.clock.clone(), move |run| {
             runs.is_busy(run)
-        });
+        })
+        .with_steps(steps);
         Self {
             inner: Arc::new(Inner {
                 options,
@@ -206,6 +212,7 @@ impl Storage {
     pub async fn make_room(&self) -> Result<String, StorageError> {
         let Inner { rooms, retention, .. } = &*self.inner;
         retention.finish().await?;
+        let outlived = rooms.catalog.prune_code(CODE_KEPT).await?;
         let now = rooms.clock.now();
         let Inventory { mut survey, mut candidates, mut used, counts, note } = self.take_stock(now).await?;
         let tuning = rooms.settings.tuning();
@@ -237,6 +244,9 @@ impl Storage {
             return Err(StorageError::Left(format!("some things could not be removed: {}", made.problems.join("; "))));
         }
         let mut said = words(&made.gone);
+        if outlived > 0 {
+            said.push_str(&format!("; {outlived} copies of code deleted that no run has used for 30 days"));
+        }
         said.push_str(&match limits.all {
             None => format!("; {} without a limit", format_bytes(total)),
             Some(most) => format!("; {} of {}", format_bytes(total), format_bytes(most)),
@@ -341,15 +351,8 @@ impl Storage {
             pipeline_name: None,
         }));
         self.add_logs(now, &mut used, &mut counts, &mut candidates).await?;
-        if let Some(file) = rooms.store.file() {
-            let size = |end: &str| {
-                let mut name = file.as_os_str().to_owned();
-                name.push(end);
-                std::fs::metadata(name).map_or(0, |meta| meta.len())
-            };
-            used.insert(Kind::Database, size("") + size("-wal"));
-            counts.insert(Kind::Database, 1);
-        }
+        used.insert(Kind::Database, rooms.store.bytes().await?);
+        counts.insert(Kind::Database, 1);
         Ok(Inventory { survey, candidates, used, counts, note })
     }
 

@@ -9,6 +9,7 @@ use fastflow_shared::{Cleanup, StorageItem};
 use crate::domain::clock::SharedClock;
 use crate::domain::retention::{Policy, Reason};
 use crate::journal::{Journal, JournalError, RunId};
+use crate::runs::{Step, Steps};
 use crate::store::{EndedRun, Store, StoreError};
 
 /// Runs that are deleted at once. Between two such batches others have their turn.
@@ -33,6 +34,8 @@ pub struct Retention {
     busy: Arc<dyn Fn(RunId) -> bool + Send + Sync>,
     /// One at a time, so that what a pass reports is what it did.
     cleaning: Arc<tokio::sync::Mutex<()>>,
+    /// Where a crash is tested.
+    steps: Steps,
 }
 
 impl Retention {
@@ -43,7 +46,13 @@ impl Retention {
         clock: SharedClock,
         busy: impl Fn(RunId) -> bool + Send + Sync + 'static,
     ) -> Self {
-        Self { store, journal, clock, busy: Arc::new(busy), cleaning: Arc::default() }
+        Self { store, journal, clock, busy: Arc::new(busy), cleaning: Arc::default(), steps: Steps::default() }
+    }
+
+    /// Holds where the server is told to hold.
+    #[must_use]
+    pub fn with_steps(self, steps: Steps) -> Self {
+        Self { steps, ..self }
     }
 
     /// What [`Self::clean`] would delete now.
@@ -118,6 +127,7 @@ impl Retention {
             return Ok(free);
         }
         let deleted = self.store.delete_runs(&free, self.clock.now()).await?;
+        self.steps.reach(Step::RowsDeleted).await;
         self.remove_files(&deleted).await?;
         Ok(deleted)
     }
@@ -147,6 +157,10 @@ impl Retention {
                 }
             }
         }
+        if removed.is_empty() {
+            return Ok(0);
+        }
+        self.steps.reach(Step::FilesDeleted).await;
         self.store.forget_deleted(&removed).await?;
         Ok(removed.len())
     }

@@ -272,7 +272,7 @@ async fn files_that_belong_to_no_run_go_when_nobody_has_touched_them_for_a_day()
     let world = world_on(store);
     let known = world.run("etl", Some(9), 10).await;
     let (old, young) = (uuid::Uuid::now_v7().to_string(), uuid::Uuid::now_v7().to_string());
-    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_millis(2 * DAY.unsigned_abs());
+    let long_ago = std::time::SystemTime::now() - Duration::from_millis(2 * DAY.unsigned_abs());
     for (id, touched) in [(&known, Some(long_ago)), (&old, Some(long_ago)), (&young, None)] {
         fs::write(world.log(id), "x").expect("write");
         if let Some(touched) = touched {

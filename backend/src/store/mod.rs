@@ -28,6 +28,7 @@ mod run_row;
 mod runs;
 mod sealed;
 mod sessions;
+mod slots;
 mod sync;
 mod tokens;
 mod tx;

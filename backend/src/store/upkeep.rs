@@ -99,6 +99,28 @@ impl Store {
         Ok(Wal { bytes: size().await, moved: Some(moved) })
     }
 
+    /// Bytes that the database takes: SQLite's file with its log, or PostgreSQL's tables of this server's schema with their
+    /// indices. What else lives in the same PostgreSQL is none of ours.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn bytes(&self) -> Result<u64, StoreError> {
+        const SQL: &str = "SELECT CAST(COALESCE(SUM(pg_total_relation_size(oid)), 0) AS BIGINT) FROM pg_class \
+                           WHERE relkind IN ('r', 'p', 'm') \
+                           AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())";
+        let Some(file) = &self.file else {
+            let size: i64 = self.within(async { Ok(sqlx::query_scalar(SQL).fetch_one(&self.pool).await?) }).await?;
+            return Ok(u64::try_from(size).unwrap_or(0));
+        };
+        let mut bytes = 0;
+        for end in ["", "-wal"] {
+            let mut name = file.as_os_str().to_owned();
+            name.push(end);
+            bytes += tokio::fs::metadata(name).await.map_or(0, |meta| meta.len());
+        }
+        Ok(bytes)
+    }
+
     /// Settings whose keys begin with `prefix`.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use fastflow_tests::{Options, Server};
 
 #[tokio::test]
 async fn a_backup_of_a_working_server_is_restored_and_the_server_works_on() {
-    let mut server = Server::start(Options::new()).await;
+    let mut server = Server::start(Options::new().database(Database::Sqlite)).await;
     let client = server.client().clone();
     server.pipeline("hello", "print('hello')");
     let kept = client.run_well("hello").await;
@@ -47,7 +47,7 @@ async fn a_backup_of_a_working_server_is_restored_and_the_server_works_on() {
 
 #[tokio::test]
 async fn backups_are_made_by_the_api_and_by_schedule_and_the_oldest_go() {
-    let mut server = Server::start(Options::new().env("BACKUP_KEEP", "2")).await;
+    let mut server = Server::start(Options::new().database(Database::Sqlite).env("BACKUP_KEEP", "2")).await;
     let client = server.client().clone();
     let answer = client.post(routes::BACKUPS).await.expect(201);
     let made: Backup = answer.json();
@@ -83,7 +83,7 @@ async fn backups_are_made_by_the_api_and_by_schedule_and_the_oldest_go() {
 
 #[tokio::test]
 async fn a_damaged_database_is_told_at_the_start_and_a_backup_is_the_way_out() {
-    let mut server = Server::start(Options::new()).await;
+    let mut server = Server::start(Options::new().database(Database::Sqlite)).await;
     let client = server.client().clone();
     server.pipeline("hello", "print('hello')");
     client.run_well("hello").await;

@@ -4,6 +4,7 @@ use std::os::unix::fs::symlink;
 use std::process::Stdio;
 use std::time::Duration;
 
+use fastflow_tests::options::Database;
 use fastflow_tests::server::{PASSWORD, USER};
 use fastflow_tests::{Options, Server, place};
 
@@ -29,7 +30,7 @@ fn blocks(text: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn every_command_in_the_documents_works() {
-    let server = Server::start(Options::new().env("METRICS_TOKEN", TOKEN)).await;
+    let server = Server::start(Options::new().database(Database::Sqlite).env("METRICS_TOKEN", TOKEN)).await;
     server.pipeline("hello", "print('hello')");
     server.pipeline("report", "import os\nprint(os.environ['DAY'])");
     let token = server.client().token().expect("a program has one").to_owned();

@@ -21,15 +21,17 @@ fn counted() -> String {
 }
 
 /// The image, a volume, and what is started of them; removed with the value.
-struct Product {
-    name: String,
+pub struct Product {
+    /// Name of the image, and of the installation that is started of it.
+    pub name: String,
     port: u16,
-    pipelines: std::path::PathBuf,
+    /// Folder of its pipelines.
+    pub pipelines: std::path::PathBuf,
 }
 
 impl Product {
     /// Builds the image of the program that the other stories test, on a stand-in for Debian.
-    async fn build() -> Self {
+    pub async fn build() -> Self {
         let name = place::unique();
         let root = place::scratch().join(&name);
         let context = root.join("context");

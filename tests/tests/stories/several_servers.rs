@@ -98,6 +98,60 @@ async fn a_dead_servers_runs_are_finished_by_the_other_and_a_living_ones_are_its
     docker::all_gone(second.instance()).await;
 }
 
+/// One limit for all servers: however the starts are spread, no more than `MAX_CONCURRENT_RUNS` work at any moment.
+#[tokio::test]
+async fn the_limit_of_runs_holds_for_all_servers_together() {
+    const NAPS: &str = "import time\nprint('on', flush=True)\ntime.sleep(2)";
+    let options = Options::new().database(Database::Postgres).env("MAX_CONCURRENT_RUNS", "2");
+    let first = Server::start(options).await;
+    first.pipeline("naps", NAPS);
+    let mut second = first.second();
+    second.launch().await;
+    for server in [&first, &second] {
+        until("the servers to know of each other", Duration::from_secs(30), async || {
+            chore(server, "servers").await.contains("1 others").then_some(())
+        })
+        .await;
+    }
+    let mut runs = Vec::new();
+    for _ in 0..3 {
+        runs.push(first.client().start("naps").await.id);
+        runs.push(second.client().start("naps").await.id);
+    }
+    let mut spans = Vec::new();
+    for id in &runs {
+        let run = second.client().end_of(id).await;
+        assert_eq!(run.status, RunStatus::Success, "{:?}", run.error_message);
+        spans.push((run.started_at.expect("a start"), run.finished_at.expect("an end")));
+    }
+    // By Docker's clock: at the start of each run at most one other works.
+    for (begin, _) in &spans {
+        let working = spans.iter().filter(|(from, to)| from <= begin && begin < to).count();
+        assert!(working <= 2, "{working} at {begin}: {spans:?}");
+    }
+    // And both slots are used: with one at a time, six naps would not overlap at all.
+    assert!(spans.iter().any(|(begin, _)| spans.iter().filter(|(from, to)| from <= begin && begin < to).count() == 2));
+    first.client().idle().await;
+    drop(second);
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_same_database_with_a_folder_of_its_own_is_refused() {
+    let first = Server::start(Options::new().database(Database::Postgres)).await;
+    for instance in ["another", first.instance()] {
+        let mut second = first.second();
+        let folder = first.root().join("another").display().to_string();
+        second.options.env.insert("DATA_DIR".to_owned(), folder);
+        second.options.env.insert("FASTFLOW_INSTANCE".to_owned(), instance.to_owned());
+        second.spawn();
+        let code = second.end().await;
+        assert!(matches!(code, Some(1 | 3)), "{code:?}: {}", second.messages());
+        let messages = second.messages();
+        assert!(messages.contains("share one DATA_DIR"), "{instance}: {messages}");
+    }
+    let _ = first.client().overview().await;
+}
+
 #[tokio::test]
 async fn a_second_server_on_the_same_sqlite_is_refused_and_changes_nothing() {
     let first = Server::start(Options::new().database(Database::Sqlite)).await;

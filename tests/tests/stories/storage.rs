@@ -78,24 +78,92 @@ async fn retention_deletes_what_it_announced_and_never_a_run_that_works_on_postg
     retention(Database::Postgres).await;
 }
 
+/// A server is killed when rows are deleted and their files are not yet, and once more when the files are and the note of them
+/// is not: at no moment does a run that is listed lack its log, and nothing is left in the end.
+async fn killed_during_retention(database: Database) {
+    let mut server = Server::start(Options::new().database(database)).await;
+    server.pipeline("hello", "print('hello')");
+    let mut runs = Vec::new();
+    for _ in 0..4 {
+        runs.push(server.client().run_well("hello").await.id);
+    }
+    server.client().idle().await;
+    let log = |server: &Server, id: &str| server.data_dir().join("logs").join(format!("{id}.log"));
+    let no_broken_link = async |server: &Server, kept: usize| {
+        let listed = server.client().runs().await;
+        assert_eq!(listed.len(), kept);
+        for run in &listed {
+            assert_eq!(server.client().log_text(&run.id).await, "hello\n", "{} is listed", run.id);
+        }
+    };
+    for (step, keep, files_are_left) in [("rows_deleted", 3, true), ("files_deleted", 2, false)] {
+        set(server.client(), "LOG_RETENTION_RUNS", &keep.to_string()).await;
+        let goes = runs.remove(0);
+        server.hold_at(step);
+        server.restart().await;
+        let client = server.client().clone();
+        let pass = tokio::spawn(async move { client.post(routes::CLEANUP).await });
+        server.held().await;
+        no_broken_link(&server, keep).await;
+        let _ = server.client().get(&routes::run(&goes)).await.problem(404, "run_not_found");
+        assert_eq!(log(&server, &goes).exists(), files_are_left, "{step}");
+        server.kill9();
+        pass.abort();
+        server.hold_nowhere();
+        server.launch().await;
+        no_broken_link(&server, keep).await;
+        let _ = server.client().get(&routes::run_logs(&goes)).await.problem(404, "run_not_found");
+        let done: Cleanup = server.client().post(routes::CLEANUP).await.expect(200).json();
+        assert_eq!(done.runs, 0, "{step}: nothing is deleted twice");
+        let own = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(&goes).then_some(());
+        let left = std::fs::read_dir(server.data_dir().join("logs")).expect("logs").flatten().filter_map(own).count();
+        assert_eq!(left, 0, "{step}: its files are gone");
+        no_broken_link(&server, keep).await;
+    }
+    assert_eq!(server.client().stats("hello").await.total_runs, 4, "the counters keep them");
+}
+
 #[tokio::test]
-async fn the_storage_report_says_what_takes_the_room_and_what_goes_next() {
-    let server = Server::start(Options::new()).await;
+async fn a_server_that_is_killed_during_retention_leaves_no_broken_link_on_sqlite() {
+    killed_during_retention(Database::Sqlite).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_during_retention_leaves_no_broken_link_on_postgresql() {
+    killed_during_retention(Database::Postgres).await;
+}
+
+#[tokio::test]
+async fn the_storage_report_says_what_takes_the_room_and_what_goes_next_on_sqlite() {
+    storage_report(Database::Sqlite).await;
+}
+
+#[tokio::test]
+async fn the_storage_report_says_what_takes_the_room_and_what_goes_next_on_postgresql() {
+    storage_report(Database::Postgres).await;
+}
+
+async fn storage_report(database: Database) {
+    let server = Server::start(Options::new().database(database)).await;
+    let backups = database == Database::Sqlite;
     let client = server.client();
     server.pipeline("talks", "for n in range(20000): print('x' * 50)");
     let run = client.run_well("talks").await;
-    let _ = client.post(routes::BACKUPS).await.expect(201);
-    let _ = client.post(routes::BACKUPS).await.expect(201);
+    for _ in 0..if backups { 2 } else { 0 } {
+        let _ = client.post(routes::BACKUPS).await.expect(201);
+    }
     chore(client, "storage").await;
     let storage: Storage = client.fetch(routes::STORAGE).await;
     let part = |kind: &str| storage.parts.iter().find(|part| part.kind == kind).expect("listed").clone();
     assert!(part("logs").bytes > 1_000_000 && part("logs").count == 1, "{storage:?}");
-    assert_eq!((part("logs").spare_bytes, part("backups").count), (0, 2), "a run that has just ended is not spare");
-    assert!(part("database").bytes > 0 && part("backups").spare_bytes > 0);
+    assert_eq!(part("logs").spare_bytes, 0, "a run that has just ended is not spare");
+    assert_eq!((part("backups").count, part("backups").spare_bytes > 0), (if backups { 2 } else { 0 }, backups));
+    assert!(part("database").bytes > 100_000, "PostgreSQL's tables count as SQLite's file does: {storage:?}");
     assert_eq!(storage.bytes, Some(storage.parts.iter().map(|part| part.bytes).sum()));
     assert!(storage.parts.is_sorted_by_key(|part| -part.bytes));
     assert!(storage.free_bytes.is_some_and(|bytes| bytes > 0) && storage.starts_refused.is_none());
-    assert!(storage.next.iter().any(|item| item.kind == "backups" && item.reason == "room"), "{storage:?}");
+    let next = storage.next.iter().any(|item| item.kind == "backups" && item.reason == "room");
+    assert_eq!(next, backups, "{storage:?}");
     assert!(storage.measured_at < storage.next_at);
 
     // The budget is smaller than what nothing may be taken of: starts are refused, and say what to do.
@@ -105,8 +173,8 @@ async fn the_storage_report_says_what_takes_the_room_and_what_goes_next() {
     assert!(problem.detail.contains("DATA_MAX_MB"), "{}", problem.detail);
     let storage: Storage = client.fetch(routes::STORAGE).await;
     assert!(storage.starts_refused.is_some() && storage.bytes > storage.budget_bytes);
-    let backups: Vec<fastflow_shared::Backup> = client.fetch(routes::BACKUPS).await;
-    assert_eq!(backups.len(), 1, "what is spare went, and the latest backup stays");
+    let kept: Vec<fastflow_shared::Backup> = client.fetch(routes::BACKUPS).await;
+    assert_eq!(kept.len(), usize::from(backups), "what is spare went, and the latest backup stays");
     assert!(client.get(&routes::run(&run.id)).await.status.is_success(), "it ended less than an hour ago");
 
     set(client, "DATA_MAX_MB", "0").await;

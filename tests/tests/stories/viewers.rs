@@ -107,7 +107,9 @@ async fn two_hundred_viewers_slow_nobody_down() {
     let run = client.start("chatty").await;
     client.log_when(&run.id, "line 000100").await;
     let mut watching = Vec::new();
-    for viewers in [16, 200] {
+    // What an answer takes on this machine at this hour, without anybody who watches.
+    let mut alone = Duration::ZERO;
+    for viewers in [0, 16, 200] {
         while watching.len() < viewers {
             let mut viewer = Viewer::open(client, &run.id).await;
             watching.push(tokio::spawn(async move { while viewer.step().await {} }));
@@ -122,7 +124,11 @@ async fn two_hundred_viewers_slow_nobody_down() {
         }
         times.sort_unstable();
         let typical = times[times.len() * 9 / 10];
-        assert!(typical < Duration::from_millis(100), "with {viewers} viewers answers take {typical:?}");
+        if viewers == 0 {
+            alone = typical;
+        }
+        let most = Duration::from_millis(100).max(alone * 5);
+        assert!(typical < most, "with {viewers} viewers answers take {typical:?}, without any {alone:?}");
     }
     for viewer in &watching {
         viewer.abort();

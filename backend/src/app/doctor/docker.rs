@@ -64,7 +64,10 @@ pub(super) async fn docker(config: &Config) -> Vec<Check> {
 }
 
 pub(super) fn daemon(info: &EngineInfo) -> Check {
-    let detail = format!("Docker {}, {} cores, {}", info.engine_version, info.cpus, format_bytes(info.memory_bytes));
+    let renamed =
+        if info.userns_remap { "; it renames users (userns-remap), from which our containers are exempt" } else { "" };
+    let (version, memory) = (&info.engine_version, format_bytes(info.memory_bytes));
+    let detail = format!("Docker {version}, {} cores, {memory}{renamed}", info.cpus);
     match engine_trouble(info) {
         Some((detail, mend)) => Check::fail("docker", detail, mend),
         None => Check::ok("docker", detail),
@@ -78,12 +81,6 @@ pub(in crate::app) fn engine_trouble(info: &EngineInfo) -> Option<(&'static str,
             "this Docker runs rootless: users in containers are others on the host, so runs could not use the folders that \
              the server prepares for them, nor the server delete what they wrote",
             "use a Docker that runs as root; containers of runs have no root, no capabilities and no way to new privileges",
-        ));
-    }
-    if info.userns_remap {
-        return Some((
-            "this Docker renames users (userns-remap), so runs could not use the folders that the server prepares for them",
-            "switch userns-remap off in /etc/docker/daemon.json, or give Fast-Flow a Docker of its own (DOCKER_HOST)",
         ));
     }
     if !info.init_available {

@@ -62,6 +62,9 @@ pub(super) fn body(
         cap_drop: Some(vec!["ALL".to_owned()]),
         cap_add: Some(options.added_capabilities.clone()).filter(|added| !added.is_empty()),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        // A daemon that renames users would make the owners of all folders that we mount somebody else's (ADR 37). Where none
+        // are renamed, which is nearly everywhere, this changes nothing.
+        userns_mode: Some("host".to_owned()),
         // Process 1 gets no default signal action: without an init a plain `sleep` ignores SIGTERM.
         init: Some(true),
         memory,
@@ -170,6 +173,7 @@ mod tests {
         assert_eq!(host.cap_add, None);
         assert_eq!(host.security_opt, Some(vec!["no-new-privileges".to_owned()]));
         assert_eq!(host.init, Some(true));
+        assert_eq!(host.userns_mode.as_deref(), Some("host"));
         assert_eq!((host.memory, host.memory_swap), (Some(1 << 30), Some(1 << 30)));
         assert_eq!(host.nano_cpus, Some(2_000_000_000), "no more cores than there are");
         assert_eq!(host.network_mode.as_deref(), Some("fastflow-t"));

@@ -195,6 +195,25 @@ async fn twins_of_the_network_are_removed() {
 }
 
 #[tokio::test]
+async fn a_start_between_twins_of_the_network_is_worth_another_one() {
+    on_docker(|ground| async move {
+        let docker = DockerEngine::new(docker_options(&ground.instance)).expect("engine");
+        docker.ensure_network().await.expect("network");
+        let spec = |name: &str| ContainerSpec { network: Network::Own, ..ground.spec(name) };
+        let id = ground.engine.create(&spec("a")).await.expect("create");
+        // As another server does at the same moment. A newer Docker than 23 does not let it.
+        docker.create_network().await.expect("a twin");
+        if docker.own_networks().await.expect("list").len() == 2 {
+            let error = ground.engine.start(&id).await.expect_err("of two networks none is meant");
+            assert!(error.is_unavailable(), "so it is tried again: {error:?}");
+        }
+        assert_eq!(docker.own_networks().await.expect("list").len(), 1);
+        assert_eq!(run(&ground, &spec("b"), &script("exit 6")).await.0.code, 6);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_limit_on_processes_holds() {
     on_docker(|ground| async move {
         let limits = Limits { pids: Some(10), ..Limits::default() };

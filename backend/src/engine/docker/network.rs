@@ -33,7 +33,7 @@ impl DockerEngine {
         Ok(())
     }
 
-    async fn create_network(&self) -> Result<()> {
+    pub(super) async fn create_network(&self) -> Result<()> {
         let name = network_name(&self.options.instance);
         let request = NetworkCreateRequest {
             name: name.clone(),
@@ -63,7 +63,7 @@ impl DockerEngine {
     }
 
     /// The ids of all networks that carry our name.
-    async fn own_networks(&self) -> Result<Vec<String>> {
+    pub(super) async fn own_networks(&self) -> Result<Vec<String>> {
         let name = network_name(&self.options.instance);
         let filters = HashMap::from([("name", vec![name.as_str()])]);
         let query = ListNetworksOptionsBuilder::default().filters(&filters).build();

@@ -35,6 +35,13 @@ impl DockerEngine {
                     message: format!("{what}; it has been made again, so the next start will find it"),
                 })
             }
+            // Another server has made the network at the same moment. One of the two is removed, by either of us; with a new
+            // container the start works.
+            Err(error) if error.to_string().contains("is ambiguous (") => {
+                tracing::info!(container = %id, %error, "removing the second network of this name");
+                self.make_network().await?;
+                Err(EngineError::Unavailable { call: "start", reason: error.to_string(), source: None })
+            }
             other => other.map_err(start_trouble),
         }
     }

@@ -8,6 +8,7 @@ mod pipelines;
 mod record;
 mod retention;
 mod runs;
+mod slots;
 mod sync;
 mod upgrade;
 mod upkeep;

@@ -80,6 +80,8 @@ async fn check(store: &Store, version: i64) {
     since(8, first.warm_at == Some(Millis(1_700_000_000_900)), "the warm start");
     since(11, store.deleted_runs(9).await.expect(&told) == ["018bcfe5-6800-7000-8000-0000000000d1"], "the deleted run");
     since(14, store.servers().await.expect(&told).len() == 1, "the server");
+    let slots = number(store, "SELECT COUNT(*) FROM run_slots").await;
+    since(22, slots == 1, "the slot");
 
     // And it can be worked with: the run that waited goes on to its end.
     finish(store, &run(3), true, 1_700_000_300_000, 1_700_000_301_000).await;
