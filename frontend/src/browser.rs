@@ -36,6 +36,35 @@ pub fn set_root(attribute: &str, value: &str) {
     }
 }
 
+/// An attribute of `<html>`.
+#[must_use]
+pub fn root(attribute: &str) -> Option<String> {
+    document()?.document_element()?.get_attribute(attribute)
+}
+
+/// A file beside the page, or the status of the answer without one: 0 when the server did not answer.
+pub async fn file(name: &str) -> Result<String, u16> {
+    let answer = gloo_net::http::Request::get(name).send().await.map_err(|_| 0_u16)?;
+    if !answer.ok() {
+        return Err(answer.status());
+    }
+    answer.text().await.map_err(|_| 0)
+}
+
+/// Writes a text into a page on which nothing else is drawn.
+pub fn set_body(text: &str) {
+    if let Some(body) = document().and_then(|document| document.body()) {
+        body.set_text_content(Some(text));
+    }
+}
+
+/// Loads the page anew.
+pub fn reload() {
+    if let Some(window) = window() {
+        let _ = window.location().reload();
+    }
+}
+
 /// The language that the browser prefers.
 #[must_use]
 pub fn preferred_language() -> String {

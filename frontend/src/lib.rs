@@ -15,7 +15,19 @@ mod router;
 mod text;
 mod ui;
 
-/// Draws the application into the page.
+use gloo_timers::future::TimeoutFuture;
+use providers::settings::{Settings, learn};
+
+/// What a page says that has no texts yet, in every language there is.
+const NO_TEXTS: &str = "The server does not answer; trying again. – Der Server antwortet nicht; neuer Versuch läuft.";
+
+/// Draws the application into the page, as soon as its texts are there.
 pub fn start() {
-    yew::Renderer::<app::App>::new().render();
+    wasm_bindgen_futures::spawn_local(async {
+        while learn(Settings::read().language).await.is_err() {
+            browser::set_body(NO_TEXTS);
+            TimeoutFuture::new(3_000).await;
+        }
+        yew::Renderer::<app::App>::new().render();
+    });
 }

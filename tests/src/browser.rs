@@ -7,8 +7,9 @@ use std::time::Duration;
 use serde_json::json;
 use thirtyfour::prelude::*;
 use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep};
 
-use crate::wait::until;
+use crate::wait::{PAUSE, until};
 use crate::{Client, place, sweep};
 
 /// How long a page may take to show something.
@@ -30,6 +31,7 @@ pub struct Browser {
     /// The page.
     pub page: WebDriver,
     driver: Child,
+    driver_address: String,
     folder: PathBuf,
 }
 
@@ -56,8 +58,8 @@ impl Browser {
         let address = format!("http://127.0.0.1:{port}");
         let probe = Client::anonymous(&address);
         until("chromedriver", SHOW, async || probe.is_well("/status").await.then_some(())).await;
-        let page = WebDriver::new(address, capabilities(look, &chromium, &folder)).await;
-        Self { page: page.expect("Chromium starts"), driver, folder }
+        let page = WebDriver::new(&address, capabilities(look, &chromium, &folder)).await;
+        Self { page: page.expect("Chromium starts"), driver, driver_address: address, folder }
     }
 
     /// Goes to an address.
@@ -75,7 +77,7 @@ impl Browser {
 
     /// The element with this selector, once it is shown.
     pub async fn find_css(&self, css: &str) -> WebElement {
-        until(&format!("{css} on the page"), SHOW, async || {
+        self.shown(&format!("{css} on the page"), async || {
             let element = self.page.find(By::Css(css)).await.ok()?;
             element.is_displayed().await.ok()?.then_some(element)
         })
@@ -84,17 +86,69 @@ impl Browser {
 
     /// Clicks on the element with this selector, also when it is drawn anew meanwhile.
     pub async fn click(&self, css: &str) {
-        until(&format!("a click on {css}"), SHOW, async || self.page.find(By::Css(css)).await.ok()?.click().await.ok())
+        self.shown(&format!("a click on {css}"), async || self.page.find(By::Css(css)).await.ok()?.click().await.ok())
             .await;
     }
 
     /// Waits until the element with this selector holds a text; returns all of its text.
     pub async fn text_when(&self, css: &str, wanted: &str) -> String {
-        until(&format!("{wanted:?} in {css}"), SHOW, async || {
+        self.shown(&format!("{wanted:?} in {css}"), async || {
             let text = self.page.find(By::Css(css)).await.ok()?.text().await.ok()?;
             text.contains(wanted).then_some(text)
         })
         .await
+    }
+
+    /// Looks at the page again and again until there is something.
+    ///
+    /// # Panics
+    /// When there is still nothing after a minute; then with what the page was instead.
+    async fn shown<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+        let end = Instant::now() + SHOW;
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            if Instant::now() >= end {
+                panic!("waited {SHOW:?} in vain: {what}\n{}", self.state().await);
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Address, text and messages of the page, and where its picture is: for whoever has to find out why a story fails.
+    async fn state(&self) -> String {
+        let told = async {
+            let _ = self.page.screenshot(&place::screenshots().join(format!("failed-{}.png", place::unique()))).await;
+            let address = self.page.current_url().await.map(String::from);
+            let script = "return document.body ? document.body.innerText : null";
+            let text = self.page.execute(script, Vec::new()).await.map(|value| value.json().clone());
+            format!("address: {address:?}\ntext: {text:?}\nmessages: {:?}", self.messages().await)
+        };
+        tokio::time::timeout(SHOW, told).await.unwrap_or_else(|_| "the browser does not answer".to_owned())
+    }
+
+    /// What was written to the browser's console, failed requests among it.
+    async fn messages(&self) -> Result<serde_json::Value, reqwest::Error> {
+        self.ask("se/log", &json!({ "type": "browser" })).await
+    }
+
+    /// Lets requests for addresses of these forms fail, as if the network had changed meanwhile; none, once empty.
+    ///
+    /// # Panics
+    /// When the browser is gone.
+    pub async fn break_off(&self, forms: &[&str]) {
+        for (command, values) in [("Network.enable", json!({})), ("Network.setBlockedURLs", json!({ "urls": forms }))] {
+            let answer = self.ask("goog/cdp/execute", &json!({ "cmd": command, "params": values })).await;
+            let answer = answer.expect("chromedriver answers");
+            assert!(answer["value"]["error"].is_null(), "{command}: {answer}");
+        }
+    }
+
+    /// A command of chromedriver that WebDriver's standard does not have.
+    async fn ask(&self, command: &str, body: &serde_json::Value) -> Result<serde_json::Value, reqwest::Error> {
+        let url = format!("{}/session/{}/{command}", self.driver_address, self.page.session_id());
+        reqwest::Client::new().post(url).json(body).send().await?.json().await
     }
 
     /// What a script on the page returns.
@@ -103,6 +157,15 @@ impl Browser {
     /// When it fails.
     pub async fn run(&self, script: &str) -> serde_json::Value {
         self.page.execute(script, Vec::new()).await.expect("the script works").json().clone()
+    }
+
+    /// Waits until a script on the page returns true.
+    pub async fn until(&self, script: &str) {
+        self.shown(script, async || {
+            let answer = self.page.execute(script, Vec::new()).await.ok()?;
+            (answer.json() == &json!(true)).then_some(())
+        })
+        .await;
     }
 
     /// Stores a picture of the page below `target/screenshots`.

@@ -86,6 +86,8 @@ fn content_type(name: &str) -> &'static str {
         "js" => "text/javascript; charset=utf-8",
         "css" => "text/css; charset=utf-8",
         "wasm" => "application/wasm",
+        // The texts of a language.
+        "txt" => "text/plain; charset=utf-8",
         "svg" => "image/svg+xml",
         "png" => "image/png",
         "ico" => "image/x-icon",
@@ -102,6 +104,7 @@ mod tests {
     fn only_names_with_a_hash_are_kept_for_ever() {
         assert!(cache_control("fastflow-frontend-0123456789abcdef_bg.wasm").contains("immutable"));
         assert!(cache_control("base-677c4e67e8fd8b6.css").contains("immutable"));
+        assert!(cache_control("texts-de-a8f2a180bc4395f1.txt").contains("immutable"));
         assert_eq!(cache_control("index.html"), "no-cache");
         assert_eq!(cache_control("favicon.svg"), "no-cache");
     }

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 
 use fastflow_shared::{CSRF_HEADER, json};
 use gloo_net::http::{Method, Request, RequestBuilder};
+use gloo_timers::future::TimeoutFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use yew::Callback;
@@ -75,42 +76,68 @@ fn nothing(_: &str) -> Result<Box<dyn Any>, json::Unfit> {
 
 /// `GET`.
 pub fn get<T: DeserializeOwned + 'static>(url: &str) -> Ask<T> {
-    Ask(sent(Request::get(url).build(), None, read::<T>), PhantomData)
+    Ask(sent(Question::Read(url.to_owned()), None, read::<T>), PhantomData)
 }
 
 /// `GET` of a document that is complete with this other status, too.
 pub fn get_even<T: DeserializeOwned + 'static>(url: &str, status: u16) -> Ask<T> {
-    Ask(sent(Request::get(url).build(), Some(status), read::<T>), PhantomData)
+    Ask(sent(Question::Read(url.to_owned()), Some(status), read::<T>), PhantomData)
 }
 
 /// A write with a body that answers with a document.
 pub fn write<B: Serialize, T: DeserializeOwned + 'static>(method: Method, url: &str, body: &B) -> Ask<T> {
-    Ask(sent(ours(method, url).json(body), None, read::<T>), PhantomData)
+    Ask(sent(Question::Write(ours(method, url).json(body)), None, read::<T>), PhantomData)
 }
 
 /// A write without a body that answers with a document.
 pub fn order<T: DeserializeOwned + 'static>(method: Method, url: &str) -> Ask<T> {
-    Ask(sent(ours(method, url).build(), None, read::<T>), PhantomData)
+    Ask(sent(Question::Write(ours(method, url).build()), None, read::<T>), PhantomData)
 }
 
 /// A write with a body whose answer does not matter.
 pub fn deliver<B: Serialize>(method: Method, url: &str, body: &B) -> Ask<()> {
-    Ask(sent(ours(method, url).json(body), None, nothing), PhantomData)
+    Ask(sent(Question::Write(ours(method, url).json(body)), None, nothing), PhantomData)
 }
 
 /// A write without a body whose answer does not matter.
 pub fn dismiss(method: Method, url: &str) -> Ask<()> {
-    Ask(sent(ours(method, url).build(), None, nothing), PhantomData)
+    Ask(sent(Question::Write(ours(method, url).build()), None, nothing), PhantomData)
 }
 
 fn ours(method: Method, url: &str) -> RequestBuilder {
     RequestBuilder::new(url).method(method).header(CSRF_HEADER, "1")
 }
 
+/// What is asked.
+enum Question {
+    /// `GET` of this address.
+    Read(String),
+    /// Anything else.
+    Write(Result<Request, gloo_net::Error>),
+}
+
+/// Milliseconds until a reading that got lost is asked once more. A browser breaks off what is under way whenever the
+/// machine's network changes, and so does a server that is started anew.
+const PAUSES: [u32; 3] = [250, 750, 2000];
+
 #[inline(never)]
-fn sent(request: Result<Request, gloo_net::Error>, good: Option<u16>, read: Read) -> Coming {
+fn sent(question: Question, good: Option<u16>, read: Read) -> Coming {
     Box::pin(async move {
-        let (status, body) = answered(request, good).await?;
+        let (status, body) = match question {
+            // Not asked again: it may have been carried out, though its answer got lost.
+            Question::Write(request) => answered(request, good).await?,
+            Question::Read(url) => {
+                let mut answer = answered(Request::get(&url).build(), good).await;
+                for pause in PAUSES {
+                    if !matches!(&answer, Err(fault) if fault.is_network()) {
+                        break;
+                    }
+                    TimeoutFuture::new(pause).await;
+                    answer = answered(Request::get(&url).build(), good).await;
+                }
+                answer?
+            }
+        };
         read(&body).map_err(|unfit| Fault::unreadable(status, unfit.0.to_owned()))
     })
 }

@@ -26,6 +26,12 @@ impl Fault {
         Self::bare(0, "network", detail)
     }
 
+    /// Whether no answer came: the question may be asked again.
+    #[must_use]
+    pub fn is_network(&self) -> bool {
+        self.status == 0
+    }
+
     /// An answer came that is not ours.
     #[must_use]
     pub fn unreadable(status: u16, detail: String) -> Self {

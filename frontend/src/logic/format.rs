@@ -29,7 +29,7 @@ pub fn number(text: &str) -> Option<f64> {
 
 /// Bytes as `512 B`, `1.5 KiB`, `20 MiB`.
 #[must_use]
-pub fn bytes(bytes: f64, point: char) -> String {
+pub fn bytes(bytes: f64, point: &str) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut value = bytes.max(0.0);
     let mut unit = 0;
@@ -42,10 +42,10 @@ pub fn bytes(bytes: f64, point: char) -> String {
 
 /// One decimal below ten, none above, and none when it would be zero.
 #[must_use]
-pub fn decimal(value: f64, point: char) -> String {
+pub fn decimal(value: f64, point: &str) -> String {
     let tenths = (value * 10.0).round() / 10.0;
     if tenths.abs() < 10.0 && tenths.fract().abs() > 0.001 {
-        fixed(tenths, 1).replace('.', &point.to_string())
+        fixed(tenths, 1).replace('.', point)
     } else {
         fixed(value, 0)
     }
@@ -53,7 +53,7 @@ pub fn decimal(value: f64, point: char) -> String {
 
 /// `12,345` with the language's separator.
 #[must_use]
-pub fn thousands(n: i64, separator: char) -> String {
+pub fn thousands(n: i64, separator: &str) -> String {
     let digits = n.unsigned_abs().to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3 + 1);
     if n < 0 {
@@ -61,7 +61,7 @@ pub fn thousands(n: i64, separator: char) -> String {
     }
     for (i, c) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(separator);
+            out.push_str(separator);
         }
         out.push(c);
     }
@@ -95,11 +95,11 @@ mod tests {
 
     #[test]
     fn sizes() {
-        assert_eq!(bytes(0.0, '.'), "0 B");
-        assert_eq!(bytes(512.0, '.'), "512 B");
-        assert_eq!(bytes(1_536.0, ','), "1,5 KiB");
-        assert_eq!(bytes(536_870_912.0, '.'), "512 MiB");
-        assert_eq!(bytes(1_073_700_000.0, '.'), "1 GiB");
+        assert_eq!(bytes(0.0, "."), "0 B");
+        assert_eq!(bytes(512.0, "."), "512 B");
+        assert_eq!(bytes(1_536.0, ","), "1,5 KiB");
+        assert_eq!(bytes(536_870_912.0, "."), "512 MiB");
+        assert_eq!(bytes(1_073_700_000.0, "."), "1 GiB");
     }
 
     #[test]
@@ -120,10 +120,10 @@ mod tests {
 
     #[test]
     fn separators() {
-        assert_eq!(thousands(0, ','), "0");
-        assert_eq!(thousands(999, ','), "999");
-        assert_eq!(thousands(12_345, '.'), "12.345");
-        assert_eq!(thousands(-1_234_567, ','), "-1,234,567");
+        assert_eq!(thousands(0, ","), "0");
+        assert_eq!(thousands(999, ","), "999");
+        assert_eq!(thousands(12_345, "."), "12.345");
+        assert_eq!(thousands(-1_234_567, ","), "-1,234,567");
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub fn distance(time: DateTime<Utc>, now: DateTime<Utc>) -> (Distance, bool) {
 
 /// A duration in at most two units: `0.4 s`, `12.3 s`, `4m 05s`, `2h 07m`, `3d 4h`. `point` is the decimal sign.
 #[must_use]
-pub fn duration(seconds: f64, point: char) -> String {
+pub fn duration(seconds: f64, point: &str) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return "–".to_owned();
     }
@@ -50,7 +50,7 @@ pub fn duration(seconds: f64, point: char) -> String {
         return format!("{} ms", fixed(seconds * 1_000.0, 0));
     }
     if seconds < 59.95 {
-        return format!("{} s", fixed(seconds, 1)).replace('.', &point.to_string());
+        return format!("{} s", fixed(seconds, 1)).replace('.', point);
     }
     let whole = seconds.round() as i64;
     let (d, h, m, s) = (whole / 86_400, whole / 3_600 % 24, whole / 60 % 60, whole % 60);
@@ -65,7 +65,7 @@ pub fn duration(seconds: f64, point: char) -> String {
 
 /// A round span that somebody chose, without its zeros: `30 s`, `5m`, `1h 30m`.
 #[must_use]
-pub fn span(seconds: f64, point: char) -> String {
+pub fn span(seconds: f64, point: &str) -> String {
     let text = if (0.95..59.95).contains(&seconds) && seconds.fract() < 0.05 {
         format!("{} s", fixed(seconds, 0))
     } else {
@@ -79,7 +79,7 @@ pub fn span(seconds: f64, point: char) -> String {
 #[must_use]
 pub fn clock(seconds: f64) -> String {
     let whole = seconds.max(0.0).floor();
-    if whole < 60.0 { format!("{} s", fixed(whole, 0)) } else { duration(whole, '.') }
+    if whole < 60.0 { format!("{} s", fixed(whole, 0)) } else { duration(whole, ".") }
 }
 
 /// Seconds between two times.
@@ -90,9 +90,8 @@ pub fn seconds_between(from: DateTime<Utc>, to: DateTime<Utc>) -> f64 {
 
 /// `21 Nov 2026, 18:34:05` with the given month names.
 #[must_use]
-pub fn exact(time: DateTime<FixedOffset>, months: &[&str; 12], german: bool) -> String {
+pub fn exact(time: DateTime<FixedOffset>, months: &[&str; 12], dot: &str) -> String {
     let month = months[time.month0() as usize];
-    let dot = if german { "." } else { "" };
     format!("{}{dot} {month} {}, {:02}:{:02}:{:02}", time.day(), time.year(), time.hour(), time.minute(), time.second())
 }
 
@@ -142,7 +141,7 @@ mod tests {
 
     #[test]
     fn durations_have_two_units() {
-        let d = |s: f64| duration(s, '.');
+        let d = |s: f64| duration(s, ".");
         assert_eq!(d(0.0), "0 ms");
         assert_eq!(d(0.381), "381 ms");
         assert_eq!(d(0.96), "1.0 s");
@@ -152,8 +151,8 @@ mod tests {
         assert_eq!(d(7_620.0), "2h 07m");
         assert_eq!(d(273_600.0), "3d 4h");
         assert_eq!(d(-1.0), "–");
-        assert_eq!(duration(12.34, ','), "12,3 s");
-        let s = |s: f64| span(s, '.');
+        assert_eq!(duration(12.34, ","), "12,3 s");
+        let s = |s: f64| span(s, ".");
         assert_eq!([s(30.0), s(300.0), s(3_600.0), s(5_400.0), s(86_400.0)], ["30 s", "5m", "1h", "1h 30m", "1d"]);
         assert_eq!(clock(7.9), "7 s");
         assert_eq!(clock(65.0), "1m 05s");
@@ -164,8 +163,8 @@ mod tests {
         let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         let zone = FixedOffset::east_opt(3_600).expect("one hour is an offset");
         let time = DateTime::from_timestamp_millis(1_795_285_445_123).expect("in range").with_timezone(&zone);
-        assert_eq!(exact(time, &months, false), "21 Nov 2026, 19:24:05");
-        assert_eq!(exact(time, &months, true), "21. Nov 2026, 19:24:05");
+        assert_eq!(exact(time, &months, ""), "21 Nov 2026, 19:24:05");
+        assert_eq!(exact(time, &months, "."), "21. Nov 2026, 19:24:05");
         assert_eq!(stamp(time), "19:24:05.123");
     }
 }

@@ -79,7 +79,7 @@ struct SlotsProps {
 fn Slots(props: &SlotsProps) -> Html {
     let t = use_text();
     let numbers = &props.overview;
-    let text = (t.dash.of_slots)(numbers.running, numbers.max_concurrent_runs);
+    let text = t.dash.of_slots(numbers.running, numbers.max_concurrent_runs);
     // Beyond a dozen, cells would be a blur: the sentence alone is clearer.
     let cells = numbers.max_concurrent_runs.clamp(0, 12);
     html! {
@@ -115,7 +115,7 @@ fn Active(props: &ActiveProps) -> Html {
                 {disc(outcome)}
                 <span class="now-name">{&run.pipeline_name}<span class="faint mono">{short_id(&run.id)}</span></span>
                 <span class="now-what">
-                    {run.queue_position.map_or_else(|| t.outcome(outcome).to_owned(), |n| (t.run.queue_position)(n))}
+                    {run.queue_position.map_or_else(|| t.outcome(outcome).to_owned(), |n| t.run.queue_position(n))}
                 </span>
                 <span class="now-time"><Took from={Some(if waits { run.created_at } else { run.started_at.unwrap_or(run.created_at) })} to={run.finished_at} /></span>
             </Link>
@@ -132,7 +132,7 @@ pub fn Sync() -> Html {
     use_live((), |event| event.kind == "sync", status.reload.clone());
     let put = status.put.clone();
     let done = Callback::from(move |status: SyncStatus| {
-        let counts = (t.dash.sync_result)(status.added.len(), status.changed.len(), status.removed.len());
+        let counts = t.dash.sync_result(status.added.len(), status.changed.len(), status.removed.len());
         if status.last_error.is_none() {
             toaster.good_with(t.dash.synced, counts, None);
         }

@@ -64,7 +64,7 @@ pub fn Failures() -> Html {
 
 fn say(t: &Texts, square: &Square) -> String {
     let (good, bad) = square.runs;
-    (t.dash.day)(&format!("{} {}", square.date.day(), t.months[square.date.month0() as usize]), good + bad, bad)
+    t.day(square.date, good + bad, bad)
 }
 
 /// A year of runs, a square for each day.
@@ -82,7 +82,7 @@ pub fn Year() -> Html {
     let sum = all.iter().fold((0, 0), |sum, square| (sum.0 + square.runs.0 + square.runs.1, sum.1 + square.runs.1));
     let width = 53 * STEP;
     let height = 7 * STEP + 16;
-    let title = (t.dash.year)(&t.number(sum.0), &t.number(sum.1));
+    let title = t.dash.year(&t.number(sum.0), &t.number(sum.1));
     html! {
         <section class="card panel" aria-labelledby="year-title" data-testid="year">
             <h2 id="year-title">{&title}</h2>

@@ -46,12 +46,12 @@ fn Card(props: &TabProps) -> Html {
         .filter(|job| job.pipeline_name == pipeline.name)
         .map(|job| job.name.clone().unwrap_or_else(|| t.say(&job.sentence).to_string()))
         .collect();
-    let lead = (t.pipeline.delete_lead)(pipeline.running + pipeline.queued, &own);
+    let lead = t.goes(pipeline.running + pipeline.queued, &own);
     let (name, go) = (pipeline.name.clone(), delete.go.clone());
     let onclick = Callback::from(move |()| {
         let name = name.clone();
         ask.emit(Question {
-            title: (t.vault.delete_title)(&name).into(),
+            title: t.vault.delete_title(&name).into(),
             lead: lead.clone().into(),
             yes: t.pipeline.delete.into(),
             no: None,

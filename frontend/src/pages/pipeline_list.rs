@@ -146,8 +146,8 @@ pub fn PipelineList(props: &PipelineListProps) -> Html {
                         Err(error) => fault = Some(error),
                     }
                 }
-                let say = if bulk == Bulk::Run { t.pipes.started } else { t.pipes.switched };
-                toaster.good(say(good, whole));
+                let said = if bulk == Bulk::Run { t.pipes.started(good, whole) } else { t.pipes.switched(good, whole) };
+                toaster.good(said);
                 fault.inspect(|fault| toaster.fault(fault, t));
                 busy.set(false);
                 forget.set(Vec::new());
@@ -156,7 +156,7 @@ pub fn PipelineList(props: &PipelineListProps) -> Html {
         })
     };
     let run = {
-        let (then, title) = (order(Bulk::Run), (t.pipes.run_title)(chosen.len()));
+        let (then, title) = (order(Bulk::Run), t.pipes.run_title(chosen.len()));
         Callback::from(move |()| {
             ask.emit(Question {
                 title: title.clone().into(),
@@ -218,7 +218,7 @@ pub fn PipelineList(props: &PipelineListProps) -> Html {
             </header>
             if !chosen.is_empty() {
                 <div class="card bulk" role="region" aria-label={t.common.actions} data-testid="bulk">
-                    <strong class="num" role="status">{(t.pipes.selected)(chosen.len())}</strong>
+                    <strong class="num" role="status">{t.pipes.selected(chosen.len())}</strong>
                     <Button text={t.dash.run} icon={Icon::Play} small=true busy={*busy} onclick={run} testid="bulk-run" />
                     <Button text={t.dash.switch_on} small=true busy={*busy} onclick={order(Bulk::Switch(true))} testid="bulk-on" />
                     <Button text={t.dash.switch_off} small=true busy={*busy} onclick={order(Bulk::Switch(false))} testid="bulk-off" />
@@ -233,7 +233,7 @@ pub fn PipelineList(props: &PipelineListProps) -> Html {
                 </ul>
             }
             if shown.len() > *rows {
-                <footer class="list-foot"><Button text={(t.pipes.more)(shown.len() - *rows)} onclick={more} testid="more-pipelines" /></footer>
+                <footer class="list-foot"><Button text={t.pipes.more(shown.len() - *rows)} onclick={more} testid="more-pipelines" /></footer>
             }
         </>
     }

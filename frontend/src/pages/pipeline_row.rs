@@ -86,11 +86,11 @@ pub fn PipelineRow(props: &PipelineRowProps) -> Html {
             <div class="prow-main">
                 <h3>
                     if let Some(onchoose) = &props.onchoose {
-                        <input type="checkbox" class="check" checked={props.on} onchange={onchoose.clone()} aria-label={(t.pipes.choose)(&pipeline.name)} data-testid="choose" />
+                        <input type="checkbox" class="check" checked={props.on} onchange={onchoose.clone()} aria-label={t.pipes.choose(&pipeline.name)} data-testid="choose" />
                     }
                     <Link to={to.clone()} classes="prow-name">{&pipeline.name}</Link>
                     if pipeline.running > 0 || pipeline.queued > 0 {
-                        {tag((t.dash.active)(pipeline.running, pipeline.queued), Tone::Motion)}
+                        {tag(t.active(pipeline.running, pipeline.queued), Tone::Motion)}
                     }
                     if !pipeline.valid {
                         <Link {to}><span title={pipeline.problems.first().map(|problem| AttrValue::from(problem.message.clone()))}>{tag(t.dash.invalid, Tone::Bad)}</span></Link>
@@ -164,7 +164,7 @@ pub fn PipelineSwitchButton(props: &PipelineRowProps) -> Html {
         (true, false) => t.dash.switch_on,
     };
     html! {
-        <Switch on={pipeline.enabled} label={(t.dash.switch_label)(&pipeline.name)} {title} testid="switch"
+        <Switch on={pipeline.enabled} label={t.dash.switch_label(&pipeline.name)} {title} testid="switch"
             disabled={!pipeline.enabled_in_repository || action.busy} onchange={action.go.reform(move |on| (name.clone(), on))} />
     }
 }

@@ -48,8 +48,8 @@ pub fn Problems(props: &TabProps) -> Html {
             <ul>
                 {for props.pipeline.problems.iter().map(|problem| {
                     let place = match (problem.line, problem.column) {
-                        (Some(line), Some(column)) => (t.pipeline.at_column)(&problem.file, line, column),
-                        (Some(line), None) => (t.pipeline.at)(&problem.file, line),
+                        (Some(line), Some(column)) => t.pipeline.at_column(&problem.file, line, column),
+                        (Some(line), None) => t.pipeline.at(&problem.file, line),
                         _ => problem.file.clone(),
                     };
                     html! { <li><code>{place}</code><p>{&problem.message}</p></li> }

@@ -35,12 +35,12 @@ pub struct RunHeadProps {
 /// The sentence under the state.
 fn sentence(t: &Texts, run: &Run, outcome: Outcome) -> Option<String> {
     match outcome {
-        Outcome::Failed(_) => run.error_message.clone().or_else(|| run.exit_code.map(|code| (t.run.exit)(code))),
+        Outcome::Failed(_) => run.error_message.clone().or_else(|| run.exit_code.map(|code| t.run.exit(code))),
         Outcome::Success => Some(t.run.success_lead.to_owned()),
         Outcome::Interrupted => Some(t.run.interrupted_hint.to_owned()),
         Outcome::Stopping => Some(t.run.stopping_hint.to_owned()),
         Outcome::Queued => {
-            run.queue_position.map(|n| if n == 1 { t.run.queue_next.to_owned() } else { (t.run.queue_position)(n) })
+            run.queue_position.map(|n| if n == 1 { t.run.queue_next.to_owned() } else { t.run.queue_position(n) })
         }
         Outcome::Preparing | Outcome::Starting => run.waits_for.map(|what| {
             match what {
@@ -73,7 +73,7 @@ pub fn RunHead(props: &RunHeadProps) -> Html {
                             <span data-testid="cause">{text}</span>
                         }
                         if let Some(code) = run.exit_code.filter(|code| *code != 0) {
-                            <span class="tag tone-quiet num" data-testid="exit-code">{(t.run.exit)(code)}</span>
+                            <span class="tag tone-quiet num" data-testid="exit-code">{t.run.exit(code)}</span>
                         }
                     </p>
                 </div>
@@ -86,10 +86,10 @@ pub fn RunHead(props: &RunHeadProps) -> Html {
                 <div><dt>{t.runs.started}</dt><dd>{run.started_at.map_or_else(|| html! { <span class="faint">{"–"}</span> }, |at| html! { <Ago {at} /> })}</dd></div>
                 <div><dt>{t.runs.trigger}</dt><dd>{t.trigger(run.trigger)}
                     if let Some(by) = &run.triggered_by {
-                        <span class="faint">{" "}{(t.run.by)(by)}</span>
+                        <span class="faint">{" "}{t.run.by(by)}</span>
                     }
                 </dd></div>
-                <div><dt>{t.run.attempt}</dt><dd class="num">{(t.run.attempt_of)(run.attempt, run.max_attempts.max(run.attempt))}
+                <div><dt>{t.run.attempt}</dt><dd class="num">{t.run.attempt_of(run.attempt, run.max_attempts.max(run.attempt))}
                     if let Some(id) = &run.retry_of {
                         <Link to={Route::Run { id: id.clone() }} classes="icon-link">{glyph(Icon::ChevronLeft)}<span class="sr">{t.run.previous}</span></Link>
                     }

@@ -182,7 +182,7 @@ pub fn RunLog(props: &RunLogProps) -> Html {
     } else if found.hits.is_empty() {
         t.log.no_hits.to_owned()
     } else {
-        (t.log.hits)(hits.0, hits.1) + if found.next.is_some() { "+" } else { "" }
+        t.log.hits(hits.0, hits.1) + if found.next.is_some() { "+" } else { "" }
     };
     let notice = log.fault.as_ref().map(|fault| html! { <FaultNotice fault={fault.clone()} testid="log-fault" /> });
     html! {
@@ -216,7 +216,7 @@ pub fn RunLogPage(props: &RunProps) -> Html {
         html! {
             <div class="page log-page">
                 <header class="log-page-head"><Crumbs {above} here={t.run.log} />{badge(Outcome::of(run), t)}</header>
-                <h1 class="sr">{(t.run.title)(&run.pipeline_name)}</h1>
+                <h1 class="sr">{t.run.title(&run.pipeline_name)}</h1>
                 <RunLog id={run.id.clone()} log_bytes={run.log_bytes} is_final={run.status.is_final()} onend={reload.clone()} started={run.started_at.unwrap_or(run.created_at)} />
             </div>
         }

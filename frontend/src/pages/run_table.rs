@@ -74,8 +74,8 @@ fn RunRow(props: &RunRowProps) -> Html {
         }
     });
     let cause = match outcome.tone() {
-        Tone::Bad => run.error_message.clone().or_else(|| run.exit_code.map(|code| (t.run.exit)(code))),
-        Tone::Wait => run.queue_position.map(|n| (t.run.queue_position)(n)),
+        Tone::Bad => run.error_message.clone().or_else(|| run.exit_code.map(|code| t.run.exit(code))),
+        Tone::Wait => run.queue_position.map(|n| t.run.queue_position(n)),
         _ => None,
     };
     html! {

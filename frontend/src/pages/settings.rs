@@ -100,7 +100,7 @@ fn origin(t: &'static Texts, setting: &Setting) -> Html {
         (Some(otherwise), Some(at)) => {
             let otherwise = if otherwise.is_empty() { t.keep.not_set } else { otherwise };
             let who = setting.changed_by.clone().unwrap_or_default();
-            html! { <>{tag(t.keep.changed_here, Tone::Motion)}{" "}<Ago {at} />{" "}{(t.keep.by)(&who, otherwise)}</> }
+            html! { <>{tag(t.keep.changed_here, Tone::Motion)}{" "}<Ago {at} />{" "}{t.keep.by(&who, otherwise)}</> }
         }
         _ => html! { {&setting.origin} },
     }
@@ -128,7 +128,7 @@ fn Change(props: &ChangeProps) -> Html {
         })
     };
     let wrong = action.fault.as_ref().and_then(|fault| fault.errors.first()).map(|error| error.message.clone());
-    let hint = format!("{} {}", (t.keep.allowed)(&setting.allowed), t.keep.default_hint);
+    let hint = format!("{} {}", t.keep.allowed(&setting.allowed), t.keep.default_hint);
     let set = text.setter();
     html! {
         <Dialog title={setting.name.clone()} onclose={props.onclose.clone()} testid="setting-form">

@@ -25,7 +25,7 @@ pub fn use_start() -> Action<String> {
     let t = use_text();
     let toaster = use_toaster();
     let done = Callback::from(move |run: Run| {
-        let detail = (t.dash.started_name)(&run.pipeline_name);
+        let detail = t.dash.started_name(&run.pipeline_name);
         toaster.good_with(t.dash.started, detail, Some(Route::Run { id: run.id }));
     });
     use_action(|name| api::start_run(name, StartRun::default()), done)
@@ -166,7 +166,7 @@ pub fn StartDialog(props: &StartDialogProps) -> Html {
         })
     };
     html! {
-        <Dialog title={(t.start.title)(&props.form.name)} onclose={props.onclose.clone()} testid="start-dialog" class="dialog-wide">
+        <Dialog title={t.start.title(&props.form.name)} onclose={props.onclose.clone()} testid="start-dialog" class="dialog-wide">
             <form {onsubmit}>
                 if defined {
                     <div class="stack">

@@ -93,7 +93,7 @@ fn Actions(props: &ActionsProps) -> Html {
     let ask = use_ask();
     let (told, change) = (toaster, props.onchange.clone());
     let done = Callback::from(move |cleanup: Cleanup| {
-        told.good((t.keep.cleaned)(&t.number(cleanup.runs)));
+        told.good(t.keep.cleaned(&t.number(cleanup.runs)));
         change.emit(());
     });
     let clean = use_action(|()| api::clean_up(), done);
@@ -102,7 +102,7 @@ fn Actions(props: &ActionsProps) -> Html {
         |()| api::cleanup(),
         Callback::from(move |cleanup: Cleanup| {
             ask.emit(Question {
-                title: (t.keep.clean_title)(&t.number(cleanup.runs)).into(),
+                title: t.keep.clean_title(&t.number(cleanup.runs)).into(),
                 lead: t.keep.clean_lead.into(),
                 yes: t.keep.clean.into(),
                 no: None,

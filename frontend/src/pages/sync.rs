@@ -77,7 +77,7 @@ fn Status(props: &StatusProps) -> Html {
                         <div><dt>{t.system.branch}</dt><dd>
                             <span class="mono">{branch}</span>
                             if let (Some(ahead), Some(behind)) = (status.ahead, status.behind) {
-                                <span class="faint num">{" · "}{(t.code.distance)(ahead, behind)}</span>
+                                <span class="faint num">{" · "}{t.code.distance(ahead, behind)}</span>
                             }
                         </dd></div>
                     }

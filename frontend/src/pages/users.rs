@@ -74,13 +74,13 @@ pub fn Users() -> Html {
             <tr key={user.id.clone()} data-testid="user" data-name={name.clone()}>
                 <td><strong>{&name}</strong></td>
                 <td><Choice label={t.people.role} options={roles(t, Role::Admin)} value={user.role.as_str()} testid="user-role" onchange={onrole} /></td>
-                <td><Switch on={!user.disabled} label={(t.people.may_log_in)(&name)} testid="user-switch" onchange={onswitch} /></td>
+                <td><Switch on={!user.disabled} label={t.people.may_log_in(&name)} testid="user-switch" onchange={onswitch} /></td>
                 <td class="faint">{user.last_login_at.map_or_else(|| html! { {t.people.never} }, |at| html! { <Ago {at} /> })}</td>
                 <td class="right row-actions">
                     <Button text={t.people.reset} icon={Icon::Key} icon_only=true small=true look={Look::Ghost} testid="user-reset"
-                        onclick={question((t.people.reset_title)(&name), t.people.reset_lead, t.people.reset, &reset.go, false)} />
+                        onclick={question(t.people.reset_title(&name), t.people.reset_lead, t.people.reset, &reset.go, false)} />
                     <Button text={t.vault.delete} icon={Icon::Trash} icon_only=true small=true look={Look::Ghost} testid="user-delete"
-                        onclick={question((t.vault.delete_title)(&name), t.people.delete_lead, t.vault.delete, &delete.go, true)} />
+                        onclick={question(t.vault.delete_title(&name), t.people.delete_lead, t.vault.delete, &delete.go, true)} />
                 </td>
             </tr>
         }
@@ -106,7 +106,7 @@ pub fn Users() -> Html {
                 <NewUserForm onclose={Callback::from(move |()| close.set(false))} onmade={show} />
             }
             if let Some((name, password)) = &*told {
-                <Once title={(t.people.password_of)(name)} lead={t.people.once} text={password.clone()} onclose={Callback::from(move |()| forget.set(None))} />
+                <Once title={t.people.password_of(name)} lead={t.people.once} text={password.clone()} onclose={Callback::from(move |()| forget.set(None))} />
             }
         </div>
     }

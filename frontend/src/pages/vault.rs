@@ -101,7 +101,7 @@ fn List(props: &ListProps) -> Html {
                         let ondelete = Callback::from(move |()| {
                             let name = key.clone();
                             ask.emit(Question {
-                                title: (t.vault.delete_title)(&key).into(),
+                                title: t.vault.delete_title(&key).into(),
                                 lead: t.vault.delete_lead.into(),
                                 yes: t.vault.delete.into(),
                                 no: None,
@@ -113,7 +113,7 @@ fn List(props: &ListProps) -> Html {
                         let onreveal = Callback::from(move |()| {
                             let name = key.clone();
                             ask.emit(Question {
-                                title: (t.vault.reveal_title)(&key).into(),
+                                title: t.vault.reveal_title(&key).into(),
                                 lead: t.vault.reveal_lead.into(),
                                 yes: t.vault.reveal.into(),
                                 no: None,

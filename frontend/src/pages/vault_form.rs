@@ -78,7 +78,7 @@ pub fn VaultForm(props: &VaultFormProps) -> Html {
             </label>
         }
     };
-    let title = props.entry.as_ref().map_or_else(|| t.vault.new.to_owned(), |entry| (t.vault.edit_title)(&entry.key));
+    let title = props.entry.as_ref().map_or_else(|| t.vault.new.to_owned(), |entry| t.vault.edit_title(&entry.key));
     let server = action.fault.as_ref().map(|fault| {
         let field = fault.errors.first().map(|error| error.message.clone());
         AttrValue::from(field.unwrap_or_else(|| t.fault_advice(fault)))

@@ -1,6 +1,7 @@
 //! Who is signed in. A page is drawn only when that is known; who is not signed in comes back to it after the login.
 
 use fastflow_shared::User;
+use gloo_timers::callback::Timeout;
 use wasm_bindgen_futures::spawn_local;
 use yew::prelude::*;
 
@@ -11,6 +12,9 @@ use crate::logic::query;
 use crate::route::Route;
 use crate::router::{use_location, use_navigator};
 use crate::ui::view::{FaultPanel, Splash};
+
+/// Milliseconds between two questions to a server that does not answer.
+const RETRY: u32 = 5_000;
 
 /// What is known of the session.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,6 +85,12 @@ pub fn SessionProvider(props: &ProviderProps) -> Html {
             tries.set(*tries.clone() + 1);
         })
     };
+    // A server that was away is noticed without a click.
+    let (away, again) = (matches!(*state, Session::Unreachable(_)), tries.clone());
+    use_effect_with((away, *tries), move |(away, _)| {
+        let timer = away.then(|| Timeout::new(RETRY, move || again.set(*again + 1)));
+        move || drop(timer)
+    });
     let body = match &*state {
         Session::Unknown => html! { <Splash /> },
         Session::Unreachable(fault) => {

@@ -1,5 +1,6 @@
 //! What a person likes: language, theme, how logs look. Kept in this browser.
 
+use wasm_bindgen_futures::spawn_local;
 use yew::prelude::*;
 
 use crate::browser;
@@ -54,8 +55,22 @@ pub struct Settings {
     pub log_wrap: bool,
 }
 
+/// Makes sure that the texts of a language are there; fails with the status of the answer that has none.
+///
+/// # Errors
+/// When the server does not answer (0) or does not have the file: it is of another version than this page.
+pub async fn learn(language: Language) -> Result<(), u16> {
+    if language.known().is_none() {
+        let name = browser::root(&format!("data-texts-{}", language.tag())).unwrap_or_default();
+        language.learn(browser::file(&name).await?);
+    }
+    Ok(())
+}
+
 impl Settings {
-    fn read() -> Self {
+    /// As this browser has stored them.
+    #[must_use]
+    pub fn read() -> Self {
         let stored = |key: &str| browser::stored(&format!("fastflow.{key}"));
         let theme = stored("theme").unwrap_or_default();
         Self {
@@ -106,9 +121,19 @@ pub fn SettingsProvider(props: &ProviderProps) -> Html {
     });
     let setter = state.setter();
     let set = use_callback((), move |settings: Settings, ()| {
-        settings.apply();
-        settings.write();
-        setter.set(settings);
+        let setter = setter.clone();
+        spawn_local(async move {
+            match learn(settings.language).await {
+                // Without an answer it stays as it is, and can be tried again.
+                Err(0) => return,
+                // The page of the server that is there now has texts that fit.
+                Err(_) => browser::reload(),
+                Ok(()) => {}
+            }
+            settings.apply();
+            settings.write();
+            setter.set(settings);
+        });
     });
     let handle = SettingsHandle { now: *state, set };
     html! {

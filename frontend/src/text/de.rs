@@ -1,17 +1,14 @@
 //! German.
 
+use super::form::Form;
 use super::tables::*;
-
-fn plural(n: i64, one: &str, many: &str) -> String {
-    if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
-}
 
 /// All German texts. Times stand in the dative, as “vor” and “in” want it.
 pub const TEXTS: Texts = Texts {
     months: ["Jan.", "Feb.", "März", "Apr.", "Mai", "Juni", "Juli", "Aug.", "Sept.", "Okt.", "Nov.", "Dez."],
-    point: ',',
-    separator: '.',
-    dotted_day: true,
+    point: ",",
+    separator: ".",
+    day_dot: ".",
     nav: Nav {
         dashboard: "Übersicht",
         runs: "Läufe",
@@ -55,18 +52,18 @@ pub const TEXTS: Texts = Texts {
         request_id: "Anfrage",
         dismiss: "Ausblenden",
         stale: "Konnte nicht aktualisiert werden. Das ist der letzte bekannte Stand.",
-        confirm_type: |name| format!("Zur Bestätigung „{name}“ eingeben"),
+        confirm_type: Form("Zur Bestätigung „{name}“ eingeben"),
     },
     time: Time {
         now: "gerade eben",
-        seconds: |n| plural(n, "Sekunde", "Sekunden"),
-        minutes: |n| plural(n, "Minute", "Minuten"),
-        hours: |n| plural(n, "Stunde", "Stunden"),
-        days: |n| plural(n, "Tag", "Tagen"),
-        months: |n| plural(n, "Monat", "Monaten"),
-        years: |n| plural(n, "Jahr", "Jahren"),
-        ago: |text| format!("vor {text}"),
-        ahead: |text| format!("in {text}"),
+        seconds: Form("{n} {n:Sekunde|Sekunden}"),
+        minutes: Form("{n} {n:Minute|Minuten}"),
+        hours: Form("{n} {n:Stunde|Stunden}"),
+        days: Form("{n} {n:Tag|Tagen}"),
+        months: Form("{n} {n:Monat|Monaten}"),
+        years: Form("{n} {n:Jahr|Jahren}"),
+        ago: Form("vor {text}"),
+        ahead: Form("in {text}"),
     },
     status: Status {
         waiting: "Wartet auf neuen Versuch",
@@ -114,7 +111,7 @@ pub const TEXTS: Texts = Texts {
         invalid_advice: "Die Seite der Pipeline zeigt Datei, Zeile und Spalte. Im Repository beheben, dann abgleichen.",
         docker_advice: "Bis Docker zurück ist, kann kein Lauf starten. Alles andere geht weiter; Näheres unter System.",
         unreadable_advice: "Die Antwort war nicht zu verstehen. Vielleicht steht ein Proxy dazwischen, oder die Seite ist älter als der Server: neu laden.",
-        retry_in: |n| format!("Erneut versuchen in {}.", plural(n, "Sekunde", "Sekunden")),
+        retry_in: Form("Erneut versuchen in {n} {n:Sekunde|Sekunden}."),
     },
     login: Login {
         title: "Anmelden",
@@ -164,27 +161,17 @@ pub const TEXTS: Texts = Texts {
         started: "Lauf gestartet",
         all_tags: "Alle",
         failures: "In den letzten 24 Stunden fehlgeschlagen",
-        day: |day, all, bad| {
-            if all == 0 {
-                format!("{day}: keine Läufe")
-            } else if bad == 0 {
-                format!("{day}: {all} Läufe")
-            } else {
-                format!("{day}: {all} Läufe, {bad} fehlgeschlagen")
-            }
-        },
-        year: |all, bad| format!("{all} Läufe im letzten Jahr, {bad} fehlgeschlagen"),
-        of_slots: |used, all| format!("{used} von {all} Plätzen belegt"),
-        started_name: |name| format!("{name} wurde gestartet."),
-        sync_result: |added, changed, removed| format!("{added} neu, {changed} geändert, {removed} entfernt"),
-        switch_label: |name| format!("{name}: darf gestartet werden"),
-        active: |running, queued| match (running, queued) {
-            (0, 1) => "1 wartet".to_owned(),
-            (0, queued) => format!("{queued} warten"),
-            (1, 0) => "1 läuft".to_owned(),
-            (running, 0) => format!("{running} laufen"),
-            _ => format!("{running} laufen, {queued} warten"),
-        },
+        day: Form("{day}: {all} {all:Lauf|Läufe}, {bad} fehlgeschlagen"),
+        day_good: Form("{day}: {all} {all:Lauf|Läufe}"),
+        day_none: Form("{day}: keine Läufe"),
+        year: Form("{all} {all:Lauf|Läufe} im letzten Jahr, {bad} fehlgeschlagen"),
+        of_slots: Form("{used} von {all} Plätzen belegt"),
+        started_name: Form("{name} wurde gestartet."),
+        sync_result: Form("{added} neu, {changed} geändert, {removed} entfernt"),
+        switch_label: Form("{name}: darf gestartet werden"),
+        both: Form("{running} {running:läuft|laufen}, {queued} {queued:wartet|warten}"),
+        some_running: Form("{running} {running:läuft|laufen}"),
+        some_queued: Form("{queued} {queued:wartet|warten}"),
     },
     start: Start {
         lead: "Die Werte werden Umgebungsvariablen dieses Laufs und gehen allen anderen vor.",
@@ -198,7 +185,7 @@ pub const TEXTS: Texts = Texts {
         value: "Wert",
         bad_key: "Namen beginnen mit Buchstabe oder _ und enthalten nur Buchstaben, Ziffern und _.",
         double_key: "Dieser Name kommt zweimal vor.",
-        title: |name| format!("{name} starten"),
+        title: Form("{name} starten"),
     },
     runs: Runs {
         title: "Läufe",

@@ -1,5 +1,6 @@
 //! German: what is kept on the disk, backups, settings.
 
+use super::form::Form;
 use super::tables::*;
 
 /// What is kept on the disk, backups, settings.
@@ -56,8 +57,8 @@ pub const KEEP: Keep = Keep {
     changed: "Die Einstellung ist geändert",
     default_hint: "Leer ist der Standard.",
     changed_here: "hier geändert",
-    allowed: |text| format!("Erlaubt: {text}."),
-    by: |who, value| format!("von {who}; sonst {value}"),
-    cleaned: |runs| format!("{runs} Läufe gelöscht"),
-    clean_title: |runs| format!("{runs} Läufe löschen?"),
+    allowed: Form("Erlaubt: {text}."),
+    by: Form("von {who}; sonst {value}"),
+    cleaned: Form("{runs} {runs:Lauf|Läufe} gelöscht"),
+    clean_title: Form("{runs} {runs:Lauf|Läufe} löschen?"),
 };

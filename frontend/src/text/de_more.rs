@@ -1,5 +1,6 @@
 //! German: secrets, schedules, the server, the palette.
 
+use super::form::Form;
 use super::tables::*;
 
 /// Secrets and parameters.
@@ -31,9 +32,9 @@ pub const VAULT: Vault = Vault {
     pipelines_hint: "Namen derer, die ihn bekommen, mit Komma getrennt; leer für alle.",
     reveal: "Wert zeigen",
     reveal_lead: "Dass du ihn angesehen hast, steht danach im Audit-Log.",
-    delete_title: |key| format!("{key} löschen?"),
-    edit_title: |key| format!("{key} ändern"),
-    reveal_title: |key| format!("Wert von {key} zeigen?"),
+    delete_title: Form("{key} löschen?"),
+    edit_title: Form("{key} ändern"),
+    reveal_title: Form("Wert von {key} zeigen?"),
 };
 
 /// Schedules.
@@ -140,7 +141,7 @@ pub const CODE: Code = Code {
     subdir_hint: "Leer für das ganze Repository.",
     interval_hint: "0 für nie.",
     url_hint: "https://…, git@host:pfad oder ein Ordner. Leer für den einfachen Ordner des Servers.",
-    distance: |ahead, behind| format!("{behind} zurück, {ahead} voraus"),
+    distance: Form("{behind} zurück, {ahead} voraus"),
 };
 
 /// The server itself.

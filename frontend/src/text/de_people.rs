@@ -1,5 +1,6 @@
 //! German: users, one's own account, the audit log.
 
+use super::form::Form;
 use super::tables::*;
 
 /// Users, one's own account, the audit log.
@@ -49,7 +50,7 @@ pub const PEOPLE: People = People {
     ok: "Getan",
     denied: "Verweigert",
     no_entries: "Nichts passt",
-    may_log_in: |name| format!("{name} darf sich anmelden"),
-    reset_title: |name| format!("Neues Passwort für {name}?"),
-    password_of: |name| format!("Passwort von {name}"),
+    may_log_in: Form("{name} darf sich anmelden"),
+    reset_title: Form("Neues Passwort für {name}?"),
+    password_of: Form("Passwort von {name}"),
 };

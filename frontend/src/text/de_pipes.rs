@@ -1,5 +1,6 @@
 //! German: many pipelines, and their files.
 
+use super::form::Form;
 use super::tables::*;
 
 /// Many pipelines, and their files.
@@ -25,10 +26,10 @@ pub const PIPES: Pipes = Pipes {
     undo: "Rückgängig",
     from: "Von",
     to: "Bis",
-    selected: |n| format!("{n} ausgewählt"),
-    choose: |name| format!("{name} auswählen"),
-    started: |n, of| format!("{n} von {of} gestartet"),
-    switched: |n, of| format!("{n} von {of} geschaltet"),
-    run_title: |n| format!("{n} Pipelines starten?"),
-    more: |n| format!("Mehr zeigen ({n})"),
+    selected: Form("{n} ausgewählt"),
+    choose: Form("{name} auswählen"),
+    started: Form("{n} von {of} gestartet"),
+    switched: Form("{n} von {of} geschaltet"),
+    run_title: Form("{n} {n:Pipeline|Pipelines} starten?"),
+    more: Form("Mehr zeigen ({n})"),
 };

@@ -1,5 +1,6 @@
 //! German: the pages of a run and of a pipeline.
 
+use super::form::Form;
 use super::tables::*;
 
 /// One run.
@@ -70,11 +71,11 @@ pub const RUN: RunTexts = RunTexts {
     cached_environment: "war bereit",
     notify: "Am Ende benachrichtigen",
     notify_on: "Sie werden benachrichtigt, wenn der Lauf endet, solange dieser Tab offen ist.",
-    title: |name| format!("Lauf von {name}"),
-    queue_position: |n| format!("Platz {n} in der Schlange"),
-    attempt_of: |n, all| format!("{n} von {all}"),
-    by: |who| format!("von {who}"),
-    exit: |code| format!("Exit-Code {code}"),
+    title: Form("Lauf von {name}"),
+    queue_position: Form("Platz {n} in der Schlange"),
+    attempt_of: Form("{n} von {all}"),
+    by: Form("von {who}"),
+    exit: Form("Exit-Code {code}"),
 };
 
 /// The log viewer.
@@ -108,9 +109,9 @@ pub const LOG: Log = Log {
     paused: "Angehalten, solange dieser Tab im Hintergrund ist",
     copied_link: "Link kopiert",
     options: "Log-Optionen",
-    hits: |at, all| format!("{at} von {all}"),
-    skipped: |n| format!("{n} Zeilen sind hier nicht gezeigt. Das gespeicherte Log ist vollständig."),
-    cut: |n| format!("… noch {n} in dieser Zeile; vollständig im Download"),
+    hits: Form("{at} von {all}"),
+    skipped: Form("{n} {n:Zeile ist|Zeilen sind} hier nicht gezeigt. Das gespeicherte Log ist vollständig."),
+    cut: Form("… noch {n} in dieser Zeile; vollständig im Download"),
 };
 
 /// One pipeline.
@@ -167,18 +168,11 @@ pub const PIPELINE: PipelineTexts = PipelineTexts {
     delete_hint: "Ihr Ordner und ihre Zeitpläne gehen, ihre Läufe werden beendet. Was das ist, steht vorher da.",
     delete_in_repository: "Sie kommt aus dem Repository: dort den Ordner löschen, dann abgleichen.",
     deleted: "Die Pipeline ist gelöscht",
-    at: |file, line| format!("{file}, Zeile {line}"),
-    at_column: |file, line, column| format!("{file}, Zeile {line}, Spalte {column}"),
-    delete_lead: |runs, jobs| {
-        let runs = match runs {
-            0 => "Kein Lauf von ihr wartet oder arbeitet.".to_owned(),
-            1 => "1 Lauf, der wartet oder arbeitet, wird beendet.".to_owned(),
-            n => format!("{n} Läufe, die warten oder arbeiten, werden beendet."),
-        };
-        let jobs = match jobs {
-            [] => "Sie hat keine Zeitpläne.".to_owned(),
-            jobs => format!("Diese Zeitpläne gehen: {}.", jobs.join("; ")),
-        };
-        format!("Ihr Ordner wird endgültig gelöscht. {runs} {jobs} Beendete Läufe und ihre Logs bleiben.")
-    },
+    at: Form("{file}, Zeile {line}"),
+    at_column: Form("{file}, Zeile {line}, Spalte {column}"),
+    delete_no_runs: "Kein Lauf von ihr wartet oder arbeitet.",
+    delete_runs: Form("{n} {n:Lauf, der wartet oder arbeitet, wird|Läufe, die warten oder arbeiten, werden} beendet."),
+    delete_no_jobs: "Sie hat keine Zeitpläne.",
+    delete_jobs: Form("Diese Zeitpläne gehen: {jobs}."),
+    delete_lead: Form("Ihr Ordner wird endgültig gelöscht. {runs} {jobs} Beendete Läufe und ihre Logs bleiben."),
 };

@@ -1,17 +1,14 @@
 //! English.
 
+use super::form::Form;
 use super::tables::*;
-
-fn plural(n: i64, one: &str, many: &str) -> String {
-    if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
-}
 
 /// All English texts.
 pub const TEXTS: Texts = Texts {
     months: ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"],
-    point: '.',
-    separator: ',',
-    dotted_day: false,
+    point: ".",
+    separator: ",",
+    day_dot: "",
     nav: Nav {
         dashboard: "Dashboard",
         runs: "Runs",
@@ -55,18 +52,18 @@ pub const TEXTS: Texts = Texts {
         request_id: "Request",
         dismiss: "Dismiss",
         stale: "Could not refresh. This is what was last seen.",
-        confirm_type: |name| format!("Type “{name}” to confirm"),
+        confirm_type: Form("Type “{name}” to confirm"),
     },
     time: Time {
         now: "just now",
-        seconds: |n| plural(n, "second", "seconds"),
-        minutes: |n| plural(n, "minute", "minutes"),
-        hours: |n| plural(n, "hour", "hours"),
-        days: |n| plural(n, "day", "days"),
-        months: |n| plural(n, "month", "months"),
-        years: |n| plural(n, "year", "years"),
-        ago: |text| format!("{text} ago"),
-        ahead: |text| format!("in {text}"),
+        seconds: Form("{n} {n:second|seconds}"),
+        minutes: Form("{n} {n:minute|minutes}"),
+        hours: Form("{n} {n:hour|hours}"),
+        days: Form("{n} {n:day|days}"),
+        months: Form("{n} {n:month|months}"),
+        years: Form("{n} {n:year|years}"),
+        ago: Form("{text} ago"),
+        ahead: Form("in {text}"),
     },
     status: Status {
         waiting: "Waiting to retry",
@@ -114,7 +111,7 @@ pub const TEXTS: Texts = Texts {
         invalid_advice: "Open the pipeline to see file, line and column, mend it in the repository and sync.",
         docker_advice: "Runs cannot start until Docker is back. Everything else goes on; see System for details.",
         unreadable_advice: "The answer could not be understood. A proxy may stand in between, or the page is older than the server: reload it.",
-        retry_in: |n| format!("Try again in {}.", plural(n, "second", "seconds")),
+        retry_in: Form("Try again in {n} {n:second|seconds}."),
     },
     login: Login {
         title: "Sign in",
@@ -164,25 +161,17 @@ pub const TEXTS: Texts = Texts {
         started: "Run started",
         all_tags: "All",
         failures: "Failed in the last 24 hours",
-        day: |day, all, bad| {
-            if all == 0 {
-                format!("{day}: no runs")
-            } else if bad == 0 {
-                format!("{day}: {all} runs")
-            } else {
-                format!("{day}: {all} runs, {bad} failed")
-            }
-        },
-        year: |all, bad| format!("{all} runs in the last year, {bad} failed"),
-        of_slots: |used, all| format!("{used} of {all} slots in use"),
-        started_name: |name| format!("{name} was started."),
-        sync_result: |added, changed, removed| format!("{added} added, {changed} changed, {removed} removed"),
-        switch_label: |name| format!("{name}: may be started"),
-        active: |running, queued| match (running, queued) {
-            (0, queued) => format!("{queued} queued"),
-            (running, 0) => format!("{running} running"),
-            _ => format!("{running} running, {queued} queued"),
-        },
+        day: Form("{day}: {all} {all:run|runs}, {bad} failed"),
+        day_good: Form("{day}: {all} {all:run|runs}"),
+        day_none: Form("{day}: no runs"),
+        year: Form("{all} {all:run|runs} in the last year, {bad} failed"),
+        of_slots: Form("{used} of {all} slots in use"),
+        started_name: Form("{name} was started."),
+        sync_result: Form("{added} added, {changed} changed, {removed} removed"),
+        switch_label: Form("{name}: may be started"),
+        both: Form("{running} running, {queued} queued"),
+        some_running: Form("{running} running"),
+        some_queued: Form("{queued} queued"),
     },
     start: Start {
         lead: "Values become environment variables of this run and win over all others.",
@@ -196,7 +185,7 @@ pub const TEXTS: Texts = Texts {
         value: "value",
         bad_key: "Names begin with a letter or _ and hold letters, digits and _ only.",
         double_key: "This name occurs twice.",
-        title: |name| format!("Run {name}"),
+        title: Form("Run {name}"),
     },
     runs: Runs {
         title: "Runs",

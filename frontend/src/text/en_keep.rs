@@ -1,5 +1,6 @@
 //! English: what is kept on the disk, backups, settings.
 
+use super::form::Form;
 use super::tables::*;
 
 /// What is kept on the disk, backups, settings.
@@ -56,8 +57,8 @@ pub const KEEP: Keep = Keep {
     changed: "The setting is changed",
     default_hint: "Empty is the default.",
     changed_here: "changed here",
-    allowed: |text| format!("Allowed: {text}."),
-    by: |who, value| format!("by {who}; otherwise {value}"),
-    cleaned: |runs| format!("{runs} runs deleted"),
-    clean_title: |runs| format!("Delete {runs} runs?"),
+    allowed: Form("Allowed: {text}."),
+    by: Form("by {who}; otherwise {value}"),
+    cleaned: Form("{runs} {runs:run|runs} deleted"),
+    clean_title: Form("Delete {runs} {runs:run|runs}?"),
 };

@@ -1,5 +1,6 @@
 //! English: secrets, schedules, the server, the palette.
 
+use super::form::Form;
 use super::tables::*;
 
 /// Secrets and parameters.
@@ -31,9 +32,9 @@ pub const VAULT: Vault = Vault {
     pipelines_hint: "Names of those that receive it, with commas between; empty for all.",
     reveal: "Show the value",
     reveal_lead: "That you looked at it is written into the audit log.",
-    delete_title: |key| format!("Delete {key}?"),
-    edit_title: |key| format!("Change {key}"),
-    reveal_title: |key| format!("Show the value of {key}?"),
+    delete_title: Form("Delete {key}?"),
+    edit_title: Form("Change {key}"),
+    reveal_title: Form("Show the value of {key}?"),
 };
 
 /// Schedules.
@@ -140,7 +141,7 @@ pub const CODE: Code = Code {
     subdir_hint: "Empty for the whole repository.",
     interval_hint: "0 for never.",
     url_hint: "https://…, git@host:path, or a folder. Empty for the plain folder of the server.",
-    distance: |ahead, behind| format!("{behind} behind, {ahead} ahead"),
+    distance: Form("{behind} behind, {ahead} ahead"),
 };
 
 /// The server itself.

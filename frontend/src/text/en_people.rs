@@ -1,5 +1,6 @@
 //! English: users, one's own account, the audit log.
 
+use super::form::Form;
 use super::tables::*;
 
 /// Users, one's own account, the audit log.
@@ -49,7 +50,7 @@ pub const PEOPLE: People = People {
     ok: "Done",
     denied: "Refused",
     no_entries: "Nothing fits",
-    may_log_in: |name| format!("{name} may log in"),
-    reset_title: |name| format!("New password for {name}?"),
-    password_of: |name| format!("Password of {name}"),
+    may_log_in: Form("{name} may log in"),
+    reset_title: Form("New password for {name}?"),
+    password_of: Form("Password of {name}"),
 };

@@ -1,5 +1,6 @@
 //! English: many pipelines, and their files.
 
+use super::form::Form;
 use super::tables::*;
 
 /// Many pipelines, and their files.
@@ -25,10 +26,10 @@ pub const PIPES: Pipes = Pipes {
     undo: "Undo",
     from: "From",
     to: "To",
-    selected: |n| format!("{n} selected"),
-    choose: |name| format!("Choose {name}"),
-    started: |n, of| format!("{n} of {of} started"),
-    switched: |n, of| format!("{n} of {of} switched"),
-    run_title: |n| format!("Start {n} pipelines?"),
-    more: |n| format!("Show more ({n})"),
+    selected: Form("{n} selected"),
+    choose: Form("Choose {name}"),
+    started: Form("{n} of {of} started"),
+    switched: Form("{n} of {of} switched"),
+    run_title: Form("Start {n} {n:pipeline|pipelines}?"),
+    more: Form("Show more ({n})"),
 };

@@ -1,5 +1,6 @@
 //! English: the pages of a run and of a pipeline.
 
+use super::form::Form;
 use super::tables::*;
 
 /// One run.
@@ -70,11 +71,11 @@ pub const RUN: RunTexts = RunTexts {
     cached_environment: "was ready",
     notify: "Tell me when it ends",
     notify_on: "You will be told when the run ends, while this tab is open.",
-    title: |name| format!("Run of {name}"),
-    queue_position: |n| format!("Position {n} in the queue"),
-    attempt_of: |n, all| format!("{n} of {all}"),
-    by: |who| format!("by {who}"),
-    exit: |code| format!("Exit code {code}"),
+    title: Form("Run of {name}"),
+    queue_position: Form("Position {n} in the queue"),
+    attempt_of: Form("{n} of {all}"),
+    by: Form("by {who}"),
+    exit: Form("Exit code {code}"),
 };
 
 /// The log viewer.
@@ -108,9 +109,9 @@ pub const LOG: Log = Log {
     paused: "Paused while this tab is in the background",
     copied_link: "Link copied",
     options: "Log options",
-    hits: |at, all| format!("{at} of {all}"),
-    skipped: |n| format!("{n} lines not shown here. The stored log is whole."),
-    cut: |n| format!("… {n} more in this line; the download has it whole"),
+    hits: Form("{at} of {all}"),
+    skipped: Form("{n} {n:line|lines} not shown here. The stored log is whole."),
+    cut: Form("… {n} more in this line; the download has it whole"),
 };
 
 /// One pipeline.
@@ -167,18 +168,11 @@ pub const PIPELINE: PipelineTexts = PipelineTexts {
     delete_hint: "Its folder and its schedules go, and its runs are stopped. You are told what that is first.",
     delete_in_repository: "It comes from the repository: delete its folder there, then sync.",
     deleted: "The pipeline was deleted",
-    at: |file, line| format!("{file}, line {line}"),
-    at_column: |file, line, column| format!("{file}, line {line}, column {column}"),
-    delete_lead: |runs, jobs| {
-        let runs = match runs {
-            0 => "No run of it is waiting or working.".to_owned(),
-            1 => "1 run that waits or works is stopped.".to_owned(),
-            n => format!("{n} runs that wait or work are stopped."),
-        };
-        let jobs = match jobs {
-            [] => "It has no schedules.".to_owned(),
-            jobs => format!("These schedules go: {}.", jobs.join("; ")),
-        };
-        format!("Its folder is deleted for good. {runs} {jobs} Ended runs and their logs stay.")
-    },
+    at: Form("{file}, line {line}"),
+    at_column: Form("{file}, line {line}, column {column}"),
+    delete_no_runs: "No run of it is waiting or working.",
+    delete_runs: Form("{n} {n:run that waits or works is|runs that wait or work are} stopped."),
+    delete_no_jobs: "It has no schedules.",
+    delete_jobs: Form("These schedules go: {jobs}."),
+    delete_lead: Form("Its folder is deleted for good. {runs} {jobs} Ended runs and their logs stay."),
 };

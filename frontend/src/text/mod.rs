@@ -1,22 +1,17 @@
 //! Everything the product says, in two languages.
 //!
-//! A language is one constant of [`Texts`]: a text that is missing in one of them does not compile.
+//! A language is one constant of [`Texts`]: a text that is missing in one of them does not compile. The program holds none of
+//! them. `fastflow-texts` writes each into a file of its own, and the page loads the one it shows.
 
 mod context;
-mod de;
-mod de_keep;
-mod de_more;
-mod de_people;
-mod de_pipes;
-mod de_run;
-mod en;
-mod en_keep;
-mod en_more;
-mod en_people;
-mod en_pipes;
-mod en_run;
+mod form;
+// For tests. What is shipped is compiled by `fastflow-texts`.
+#[cfg(test)]
+mod languages;
 mod tables;
 mod words;
+
+use std::cell::Cell;
 
 pub use context::use_text;
 pub use tables::Texts;
@@ -52,14 +47,28 @@ impl Language {
         if tag.get(..2).is_some_and(|tag| tag.eq_ignore_ascii_case("de")) { Self::German } else { Self::English }
     }
 
-    /// Its table.
+    /// Its texts. None are empty while a page is shown: nothing is drawn in a language before it was [learnt](Self::learn).
     #[must_use]
-    pub const fn texts(self) -> &'static Texts {
-        match self {
-            Self::English => &en::TEXTS,
-            Self::German => &de::TEXTS,
-        }
+    pub fn texts(self) -> &'static Texts {
+        self.known().unwrap_or_else(|| self.learn(String::new()))
     }
+
+    /// Its texts, if they were loaded.
+    #[must_use]
+    pub fn known(self) -> Option<&'static Texts> {
+        KNOWN.with(|known| known[self as usize].get())
+    }
+
+    /// Takes its texts over, for as long as the page lives: there are two languages, and each is loaded once.
+    pub fn learn(self, file: String) -> &'static Texts {
+        let texts: &_ = Box::leak(Texts::read(file.leak()));
+        KNOWN.with(|known| known[self as usize].set(Some(texts)));
+        texts
+    }
+}
+
+thread_local! {
+    static KNOWN: [Cell<Option<&'static Texts>>; 2] = const { [const { Cell::new(None) }; 2] };
 }
 
 impl Texts {
@@ -137,14 +146,14 @@ impl Texts {
         let t = &self.time;
         let text = match distance {
             Distance::Now => return t.now.to_owned(),
-            Distance::Seconds(n) => (t.seconds)(n),
-            Distance::Minutes(n) => (t.minutes)(n),
-            Distance::Hours(n) => (t.hours)(n),
-            Distance::Days(n) => (t.days)(n),
-            Distance::Months(n) => (t.months)(n),
-            Distance::Years(n) => (t.years)(n),
+            Distance::Seconds(n) => t.seconds(n),
+            Distance::Minutes(n) => t.minutes(n),
+            Distance::Hours(n) => t.hours(n),
+            Distance::Days(n) => t.days(n),
+            Distance::Months(n) => t.months(n),
+            Distance::Years(n) => t.years(n),
         };
-        if ahead { (t.ahead)(text) } else { (t.ago)(text) }
+        if ahead { t.ahead(&text) } else { t.ago(&text) }
     }
 
     /// Headline of a fault: the reason, in a few words.
@@ -192,7 +201,7 @@ impl Texts {
         } else {
             parts.push(known.to_owned());
         }
-        parts.extend(fault.retry_after.map(|seconds| (t.retry_in)(seconds)));
+        parts.extend(fault.retry_after.map(|seconds| t.retry_in(seconds)));
         parts.join(" ")
     }
 }
@@ -200,6 +209,29 @@ impl Texts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn learnt(language: Language) -> &'static Texts {
+        language.known().unwrap_or_else(|| {
+            let all = &languages::ALL;
+            language.learn(all[language as usize].1.write())
+        })
+    }
+
+    #[test]
+    fn a_language_arrives_as_it_was_written() {
+        let (de, en) = (learnt(Language::German), learnt(Language::English));
+        assert_eq!((de.months[2], de.point, de.separator, de.day_dot), ("März", ",", ".", "."));
+        // The first and the last fields of the shape.
+        assert_eq!((en.nav.dashboard, en.lost.title), ("Dashboard", languages::ALL[0].1.lost.title));
+        assert_eq!(de.pipeline.at_column("main.py", 3, 7), "main.py, Zeile 3, Spalte 7");
+        assert_eq!(
+            en.goes(1, &[]),
+            "Its folder is deleted for good. 1 run that waits or works is stopped. It has no \
+                                     schedules. Ended runs and their logs stay."
+        );
+        assert_eq!((en.active(0, 2), en.active(3, 0)), ("2 queued".to_owned(), "3 running".to_owned()));
+        assert_eq!(de.active(1, 2), "1 läuft, 2 warten");
+    }
 
     #[test]
     fn languages_are_found_by_tag() {
@@ -209,10 +241,10 @@ mod tests {
 
     #[test]
     fn distances_are_sentences() {
-        let de = Language::German.texts();
+        let de = learnt(Language::German);
         assert_eq!(de.distance((Distance::Minutes(1), false)), "vor 1 Minute");
         assert_eq!(de.distance((Distance::Days(3), true)), "in 3 Tagen");
-        let en = Language::English.texts();
+        let en = learnt(Language::English);
         assert_eq!(en.distance((Distance::Hours(2), false)), "2 hours ago");
         assert_eq!(en.distance((Distance::Now, false)), "just now");
     }
@@ -221,7 +253,7 @@ mod tests {
     fn a_fault_says_when_to_try_again() {
         let body = r#"{"status":429,"code":"queue_full","title":"","detail":"x","errors":[]}"#;
         let fault = Fault::from_body(429, body, Some(30));
-        let advice = Language::English.texts().fault_advice(&fault);
+        let advice = learnt(Language::English).fault_advice(&fault);
         assert!(advice.contains("30 seconds"), "{advice}");
     }
 }

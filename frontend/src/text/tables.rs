@@ -1,42 +1,108 @@
-//! The shape of a language: which texts there are, page by page. A text with a gap in it is a function.
+//! The shape of a language: which texts there are, page by page, and how a language travels to the browser.
+//!
+//! The program `fastflow-texts` is compiled from this file and the languages, and writes a file for each, a text to a line in the
+//! order of the fields. The browser's program has this file alone, and reads the lines in the same order.
+
+use super::form::{self, Form};
+
+/// The lines of a language's file.
+pub struct Lines {
+    rest: &'static str,
+}
+
+impl Lines {
+    // One copy, and into its place: six hundred fields do this.
+    #[inline(never)]
+    fn next(&mut self, place: &mut &'static str) {
+        let (line, rest) = self.rest.split_once('\n').unwrap_or((self.rest, ""));
+        *place = line;
+        self.rest = rest;
+    }
+}
 
 macro_rules! tables {
-    ($($(#[$doc:meta])* $name:ident { $($text:ident),* $(,)? $(; $(fn $func:ident($($arg:ty),*)),* $(,)?)? })*) => {
-        $($(#[$doc])* pub struct $name { $(pub $text: &'static str,)* $($(pub $func: fn($($arg),*) -> String,)*)? })*
+    ($($(#[$doc:meta])* $name:ident {
+        $($text:ident),* $(,)? $(; $(fn $func:ident($($arg:ident: $kind:ty),*)),* $(,)?)?
+    })*) => {$(
+        $(#[$doc])*
+        pub struct $name { $(pub $text: &'static str,)* $($(pub $func: Form,)*)? }
+
+        impl $name {
+            const EMPTY: Self = Self { $($text: "",)* $($($func: Form(""),)*)? };
+
+            fn read(&mut self, lines: &mut Lines) {
+                $(lines.next(&mut self.$text);)*
+                $($(lines.next(&mut self.$func.0);)*)?
+            }
+
+            #[cfg(not(target_family = "wasm"))]
+            fn write(&self, to: &mut Vec<String>) {
+                $(to.push(self.$text.to_owned());)*
+                $($(to.push(form::numbered(&self.$func, &[$(stringify!($arg)),*]));)*)?
+            }
+
+            $($(pub fn $func(&self, $($arg: $kind),*) -> String { form::fill(&self.$func, &[$(&$arg),*]) })*)?
+        }
+    )*};
+}
+
+macro_rules! language {
+    ($($field:ident: $table:ident),* $(,)?) => {
+        /// All texts of one language.
+        pub struct Texts {
+            /// Months, abbreviated.
+            pub months: [&'static str; 12],
+            /// Decimal sign.
+            pub point: &'static str,
+            /// Separator of thousands.
+            pub separator: &'static str,
+            /// What follows the day in a date.
+            pub day_dot: &'static str,
+            $(pub $field: $table,)*
+        }
+
+        impl Texts {
+            /// The texts of a file that [`Texts::write`] wrote. What is missing is empty.
+            #[must_use]
+            pub fn read(file: &'static str) -> Box<Self> {
+                let lines = &mut Lines { rest: file };
+                let mut texts = Box::new(Self {
+                    months: [""; 12], point: "", separator: "", day_dot: "",
+                    $($field: $table::EMPTY,)*
+                });
+                for month in &mut texts.months {
+                    lines.next(month);
+                }
+                lines.next(&mut texts.point);
+                lines.next(&mut texts.separator);
+                lines.next(&mut texts.day_dot);
+                $(texts.$field.read(lines);)*
+                texts
+            }
+
+            /// The file for the browser.
+            ///
+            /// # Panics
+            /// When a text is of two lines, or names a gap that its function does not have: nothing is built then.
+            #[cfg(not(target_family = "wasm"))]
+            #[must_use]
+            pub fn write(&self) -> String {
+                let mut lines: Vec<String> = self.months.iter().map(|month| (*month).to_owned()).collect();
+                lines.extend([self.point, self.separator, self.day_dot].map(str::to_owned));
+                $(self.$field.write(&mut lines);)*
+                for line in &lines {
+                    assert!(!line.contains('\n'), "a text is one line: {line:?}");
+                }
+                lines.join("\n")
+            }
+        }
     };
 }
 
-/// All texts of one language.
-pub struct Texts {
-    /// Months, abbreviated.
-    pub months: [&'static str; 12],
-    /// Decimal sign.
-    pub point: char,
-    /// Separator of thousands.
-    pub separator: char,
-    /// Whether the day is written with a dot.
-    pub dotted_day: bool,
-    pub nav: Nav,
-    pub common: Common,
-    pub time: Time,
-    pub status: Status,
-    pub fault: FaultTexts,
-    pub login: Login,
-    pub dash: Dash,
-    pub start: Start,
-    pub runs: Runs,
-    pub run: RunTexts,
-    pub log: Log,
-    pub pipeline: PipelineTexts,
-    pub vault: Vault,
-    pub people: People,
-    pub jobs: Jobs,
-    pub code: Code,
-    pub system: System,
-    pub palette: Palette,
-    pub lost: Lost,
-    pub keep: Keep,
-    pub pipes: Pipes,
+language! {
+    nav: Nav, common: Common, time: Time, status: Status, fault: FaultTexts, login: Login, dash: Dash, start: Start,
+    runs: Runs, run: RunTexts, log: Log, pipeline: PipelineTexts, vault: Vault, people: People, jobs: Jobs, code: Code,
+    system: System, palette: Palette, lost: Lost, keep: Keep, pipes: Pipes,
 }
 
 tables! {
@@ -50,11 +116,11 @@ tables! {
     Common {
         cancel, close, save, retry, copied, download, open, loading,
         actions, load_more, request_id, dismiss, stale;
-        fn confirm_type(&str)
+        fn confirm_type(name: &str)
     }
     /// Times.
-    Time { now; fn seconds(i64), fn minutes(i64), fn hours(i64), fn days(i64), fn months(i64), fn years(i64),
-           fn ago(String), fn ahead(String) }
+    Time { now; fn seconds(n: i64), fn minutes(n: i64), fn hours(n: i64), fn days(n: i64), fn months(n: i64), fn years(n: i64),
+           fn ago(text: &str), fn ahead(text: &str) }
     /// Where a run stands.
     Status {
         waiting, queued, preparing, starting, running, stopping, success, interrupted, failed, oom, timeout, cancelled,
@@ -65,7 +131,7 @@ tables! {
         network, credentials, attempts, queue_full, disabled, invalid, no_pipeline, no_run, docker, signed_out, forbidden,
         not_found, conflict, input, busy, unavailable, server, network_advice, credentials_advice, queue_full_advice,
         disabled_advice, invalid_advice, docker_advice, unreadable_advice;
-        fn retry_in(i64)
+        fn retry_in(n: i64)
     }
     /// Signing in.
     Login { title, lead, username, password, submit, submitting, show, hide, expired, first_hint }
@@ -75,13 +141,13 @@ tables! {
         empty_step2, empty_step3, sync, syncing, synced, sync_failed, never_synced, folder, docker_down, latest, never_ran,
         success_rate, mean, run, run_with, invalid, in_repository_off, switch_on, switch_off, switched_on,
         switched_off, started, all_tags, failures;
-        fn of_slots(i32, i32), fn started_name(&str), fn sync_result(usize, usize, usize), fn switch_label(&str),
-        fn active(i32, i32), fn day(&str, i64, i64), fn year(&str, &str)
+        fn of_slots(used: i32, all: i32), fn started_name(name: &str), fn sync_result(added: usize, changed: usize, removed: usize), fn switch_label(name: &str),
+        fn both(running: i32, queued: i32), fn some_running(running: i32), fn some_queued(queued: i32), fn day(day: &str, all: i64, bad: i64), fn day_good(day: &str, all: i64), fn day_none(day: &str), fn year(all: &str, bad: &str)
     }
     /// The form that starts a pipeline.
     Start {
         lead, parameters_hint, secret_values, secret_hint, add_row, remove_row, submit, key, value, bad_key, double_key;
-        fn title(&str)
+        fn title(name: &str)
     }
     /// The list of runs.
     Runs {
@@ -96,29 +162,29 @@ tables! {
         memory, peak, average, soft_limit, hard_limit, no_samples, samples_soon, soft_exceeded, throttled, waited, prepared, ran,
         timeline, queue_next, waits_installation, waits_shared, waits_docker, due, timeout, details, no_limit, table, time, created, cores, log_size, stopping_hint,
         interrupted_hint, success_lead, silent, cached_environment, notify, notify_on;
-        fn title(&str), fn queue_position(i32), fn attempt_of(i32, i32), fn by(&str), fn exit(i32)
+        fn title(name: &str), fn queue_position(n: i32), fn attempt_of(n: i32, all: i32), fn by(who: &str), fn exit(code: i32)
     }
     /// The log viewer.
     Log {
         label, jump, search, next, previous, no_hits, stamps, wrap, copy, download, download_plain, download_stamped,
         reconnecting, connecting, live, ended, waiting, empty, earlier, away, searching, go, go_hint, link, stderr, full_page, paused,
         copied_link, options;
-        fn hits(usize, usize), fn skipped(&str), fn cut(&str)
+        fn hits(at: usize, all: usize), fn skipped(n: &str), fn cut(n: &str)
     }
     /// One pipeline.
     PipelineTexts {
         overview, settings, runs, problems, stats, environment, env_unknown, env_building, env_ready, env_failed, built, cpu, memory, soft, timeout, retries, variables, no_variables, tags, discovered, total, failed,
         rate, mean, p95, reset, reset_title, reset_lead, reset_done, since, problem_lead, none, commit, repository_switch,
         from_file, no_runs, global_default, durations, peaks, packages, from_source, linked, copied, named_by, size, link_mode,
-        build_took, env_key, delete, delete_hint, delete_in_repository, deleted;
-        fn at(&str, i32), fn at_column(&str, i32, i32), fn delete_lead(i32, &[String])
+        build_took, env_key, delete, delete_hint, delete_in_repository, deleted, delete_no_runs, delete_no_jobs;
+        fn at(file: &str, line: i32), fn at_column(file: &str, line: i32, column: i32), fn delete_lead(runs: &str, jobs: &str), fn delete_runs(n: i32), fn delete_jobs(jobs: &str)
     }
     /// Secrets and parameters.
     Vault {
         title, lead, empty, empty_hint, key, value, kind, secret, parameter, updated, hidden, new, edit, delete, delete_lead, saved,
         deleted, key_hint, value_hint, replace_hint, secret_hint, parameter_hint, bad_key, pipelines, pipelines_hint, reveal,
         reveal_lead;
-        fn delete_title(&str), fn edit_title(&str), fn reveal_title(&str)
+        fn delete_title(key: &str), fn edit_title(key: &str), fn reveal_title(key: &str)
     }
     /// Users, one's own account, the audit log.
     People {
@@ -126,7 +192,7 @@ tables! {
         account, current_password, new_password, password_hint, change_password, password_changed, sessions, client, address,
         last_used, this_one, end, end_others, tokens, token_name, new_token, ends, days, no_tokens, audit, audit_lead, who,
         what, when, result, from, to, any_action, any_result, ok, denied, no_entries;
-        fn may_log_in(&str), fn reset_title(&str), fn password_of(&str)
+        fn may_log_in(name: &str), fn reset_title(name: &str), fn password_of(name: &str)
     }
     /// Schedules.
     Jobs {
@@ -141,7 +207,7 @@ tables! {
         title, lead, now, settings, log, added, changed, removed, unchanged, broken, repository, by, none, auth_none, auth_token,
         auth_app, auth_ssh, auth, interval, subdir, username, ssh_key, known_hosts, app_id, installation, api_url, app_key,
         webhook, webhook_hint, stored, test, saved, subdir_hint, interval_hint, url_hint;
-        fn distance(i32, i32)
+        fn distance(ahead: i32, behind: i32)
     }
     /// The server itself.
     System {
@@ -154,7 +220,7 @@ tables! {
         nothing, last_used, why, when, if_needed, backups, backups_lead, back_up, backed_up, no_backups, made, clean, clean_lead,
         logs, environments, uv_cache, code, commits, database, work, count, age, over, over_cache, first, settings, settings_lead,
         name, value, origin, not_set, change, back, changed, default_hint, changed_here;
-        fn allowed(&str), fn by(&str, &str), fn cleaned(&str), fn clean_title(&str)
+        fn allowed(text: &str), fn by(who: &str, value: &str), fn cleaned(runs: &str), fn clean_title(runs: &str)
     }
     /// The command palette and the help sheet.
     Palette {
@@ -166,7 +232,7 @@ tables! {
     Pipes {
         any_state, active, failing, off, broken, choose_all, forget, run_lead, source, files, more_files, no_files, binary, cut,
         next_fire, warm, cold, warm_pool, undo, from, to;
-        fn selected(usize), fn choose(&str), fn started(usize, usize), fn switched(usize, usize), fn run_title(usize), fn more(usize)
+        fn selected(n: usize), fn choose(name: &str), fn started(n: usize, of: usize), fn switched(n: usize, of: usize), fn run_title(n: usize), fn more(n: usize)
     }
     /// A page that does not exist.
     Lost { title, lead, run_lead, pipeline_lead }

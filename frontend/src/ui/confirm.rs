@@ -55,7 +55,7 @@ pub fn Confirm(props: &ConfirmProps) -> Html {
             <form {onsubmit}>
                 <p class="dialog-lead">{&question.lead}</p>
                 if let Some(wanted) = &question.name {
-                    <Field id="confirm-name" label={(t.common.confirm_type)(wanted)}>
+                    <Field id="confirm-name" label={t.common.confirm_type(wanted)}>
                         <input id="confirm-name" class="input mono" value={(*name).clone()} autofocus=true autocomplete="off"
                             oninput={move |event: InputEvent| set.set(typed(&event))} data-testid="confirm-name" />
                     </Field>

@@ -49,7 +49,7 @@ pub fn LogRow(props: &LogRowProps) -> Html {
         return html! {
             <div class="ln ln-gap" data-seq={seq} data-testid="log-skipped">
                 {glyph(Icon::Skip)}
-                <span>{(t.log.skipped)(&t.number(gap.lines))}{" "}<a href={props.download.clone()} download="">{t.common.download}</a></span>
+                <span>{t.log.skipped(&t.number(gap.lines))}{" "}<a href={props.download.clone()} download="">{t.common.download}</a></span>
             </div>
         };
     }
@@ -74,7 +74,7 @@ pub fn LogRow(props: &LogRowProps) -> Html {
             <span class="ln-tx">{text(row, &hits)}
                 if let Kind::Line { cut, .. } = &row.kind {
                     if *cut > 0 {
-                        <em class="ln-cut">{(t.log.cut)(&t.bytes(*cut as f64))}</em>
+                        <em class="ln-cut">{t.log.cut(&t.bytes(*cut as f64))}</em>
                     }
                 }
             </span>

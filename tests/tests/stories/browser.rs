@@ -125,6 +125,29 @@ async fn a_page_connects_again_by_itself_after_the_server_was_away() {
 }
 
 #[tokio::test]
+async fn a_page_whose_files_got_lost_on_the_way_comes_by_itself() {
+    let server = Server::start(Options::new()).await;
+    let browser = Browser::open(Look { width: 1440, height: 900, language: "en-US" }).await;
+    for lost in ["*_bg.wasm", "*.js", "*/tokens-*.css", "*/api/auth/me"] {
+        browser.break_off(&[lost]).await;
+        browser.goto(&server.base()).await;
+        if lost.contains("/api/") {
+            browser.text_when("[data-testid='fault']", "Try again").await;
+        } else {
+            browser.until("return sessionStorage.getItem('fastflow.loads') !== null").await;
+        }
+        browser.break_off(&[]).await;
+        browser.find("login-form").await;
+        browser.until("return sessionStorage.getItem('fastflow.loads') === null").await;
+    }
+    // What never comes is told.
+    browser.break_off(&["*_bg.wasm"]).await;
+    browser.goto(&server.base()).await;
+    browser.text_when("body", "Fast-Flow could not be loaded.").await;
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn a_person_finds_a_line_in_a_long_log() {
     let server = Server::start(Options::new()).await;
     server.pipeline("long", "for n in range(1, 50001): print(f'line {n:05d} of many')");
