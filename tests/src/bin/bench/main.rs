@@ -19,13 +19,14 @@ mod size;
 mod starts;
 mod sync;
 mod usage;
+mod web;
 
 use std::time::Instant;
 
 use report::Report;
 
 /// Every part, in the order in which they run.
-const PARTS: [(&str, &str); 11] = [
+const PARTS: [(&str, &str); 12] = [
     ("starts", "first line and completion, warm and cold, beside Docker and the plan's command"),
     ("burst", "ten and fifty starts at once beside Docker"),
     ("flood", "a flood with 1, 20 and 200 viewers beside Docker"),
@@ -36,6 +37,7 @@ const PARTS: [(&str, &str); 11] = [
     ("schedules", "500 jobs due in one minute, and 1,000 that are not"),
     ("million", "1,000,000 stored runs on both databases"),
     ("soak", "100,000 runs: memory, open files, write-ahead log"),
+    ("web", "500 pipelines and 10,000 runs in a browser: waits, memory, 20 tabs"),
     ("size", "the SPA over the wire, the binary"),
 ];
 
@@ -71,6 +73,7 @@ async fn main() {
             "schedules" => schedules::part(&mut report).await,
             "million" => database::part(&mut report).await,
             "soak" => fake::soak(&mut report).await,
+            "web" => web::part(&mut report).await,
             _ => size::part(&mut report).await,
         }
         println!("   ({:.0} s)\n", since.elapsed().as_secs_f64());
