@@ -12,7 +12,7 @@ FROM ${RUNTIME_IMAGE} AS base
 # Every default path is relative to this folder; `data` is all that has to be kept.
 WORKDIR /srv/fastflow
 VOLUME /srv/fastflow/data
-# Two pools of memory are enough for a server that mostly waits; the C library would make eight for each core.
+# On ARM the C library keeps the memory: two pools are enough for a server that mostly waits, and it would make eight for each core.
 ENV MALLOC_ARENA_MAX=2
 ENV BIND_ADDRESS=0.0.0.0:8000 PATH=/usr/local/lib/fastflow:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 EXPOSE 8000

@@ -38,6 +38,6 @@ impl Door {
     /// # Errors
     /// When connections cannot be accepted any more.
     pub async fn serve(self, api: &Api, stop: impl Future<Output = ()>, patience: Duration) -> io::Result<()> {
-        Server::new_with_acceptor(self.acceptor).run_with_graceful_shutdown(router(api), stop, Some(patience)).await
+        Server::new_with_acceptor(self.acceptor).run_with_graceful_shutdown(router(api)?, stop, Some(patience)).await
     }
 }

@@ -12,6 +12,7 @@ mod headers;
 mod log_pages;
 mod logs;
 mod metrics;
+mod packed;
 mod pipelines;
 mod problem;
 mod rules;
@@ -54,6 +55,7 @@ use crate::vault::Vault;
 pub use door::Door;
 pub use logs::render;
 pub use metrics::MetricsAccess;
+use packed::Packed;
 
 /// Groups of operations.
 #[derive(Tags)]
@@ -148,13 +150,18 @@ fn services(
 }
 
 /// Everything that is served.
-fn router(api: &Api) -> impl Endpoint<Output = Response> + use<> {
+///
+/// # Errors
+/// When the documents cannot be packed.
+fn router(api: &Api) -> std::io::Result<impl Endpoint<Output = Response> + use<>> {
     let (probes, operations) = services(api);
     let document = document(&probes, &operations);
     let gate = gate::Gate::new(api, rules::Operations::of(&document));
-    let document = serde_json::to_string_pretty(&document).unwrap_or_default();
+    let document = Packed::new("application/json", &serde_json::to_string_pretty(&document).unwrap_or_default())?;
     let swagger = operations.swagger_ui_html();
     let docs_policy = headers::docs_policy(&swagger);
+    // Three megabytes for a page that hardly anybody opens.
+    let swagger = Packed::new("text/html; charset=utf-8", &swagger)?;
     let plain: Arc<BoxEndpoint<'static, Response>> =
         Arc::new(operations.into_endpoint().catch_all_error(problem::from_framework).map_to_response().boxed());
     // Streams must leave at once, so they are never compressed.
@@ -166,13 +173,13 @@ fn router(api: &Api) -> impl Endpoint<Output = Response> + use<> {
         let gate = gate.clone();
         async move { gate.pass(inner, request).await }
     });
-    let document_json =
-        poem::endpoint::make_sync(move |_| Response::builder().content_type("application/json").body(document.clone()));
-    let docs = poem::endpoint::make_sync(move |_| {
-        Response::builder()
-            .content_type("text/html; charset=utf-8")
-            .header("content-security-policy", &docs_policy)
-            .body(swagger.clone())
+    let document_json = poem::endpoint::make(move |request: Request| {
+        let answer = document.answer(&request);
+        async move { answer }
+    });
+    let docs = poem::endpoint::make(move |request: Request| {
+        let answer = swagger.answer(&request).map(|answer| answer.with_header("content-security-policy", &docs_policy));
+        async move { answer.map(IntoResponse::into_response) }
     });
     let probes = Arc::new(probes.into_endpoint().catch_all_error(problem::from_framework).map_to_response().boxed());
     let probe = |path: &'static str| {
@@ -190,7 +197,7 @@ fn router(api: &Api) -> impl Endpoint<Output = Response> + use<> {
         let api = watched.clone();
         async move { metrics::metrics(&api, &request).await }
     });
-    Route::new()
+    let routes = Route::new()
         .at("/metrics", poem::get(figures))
         .nest_no_strip("/api", Route::new().nest("/api", api_routes))
         .at("/health", poem::get(probe("/health")))
@@ -200,7 +207,8 @@ fn router(api: &Api) -> impl Endpoint<Output = Response> + use<> {
         .nest_no_strip("/", spa::Spa::default())
         .catch_all_error(problem::from_framework)
         .around(frame)
-        .data(api.clone())
+        .data(api.clone());
+    Ok(routes)
 }
 
 /// The OpenAPI document of all operations: those below `/api` and the probes beside them.

@@ -48,7 +48,7 @@ pub struct Rooms {
 }
 
 /// What each server does for itself; everything else is done by the one that leads.
-const EVERYWHERE: [&str; 6] = ["servers", "others", "docker", "recover", "settings", "sync"];
+const EVERYWHERE: [&str; 7] = ["servers", "others", "docker", "recover", "settings", "storage", "sync"];
 
 /// How often the size of SQLite's write-ahead log is looked at.
 const WAL_LOOK: Duration = Duration::from_secs(30);

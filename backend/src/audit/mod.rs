@@ -10,9 +10,11 @@ mod text;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fastflow_shared::{AuditEntry, AuditPage, AuditResult};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::domain::clock::{Millis, SharedClock};
@@ -79,13 +81,23 @@ pub struct Audit(Arc<Inner>);
 struct Inner {
     store: Store,
     clock: SharedClock,
+    /// How many have asked whether an entry can be added.
+    asked: AtomicU64,
+    tried: Mutex<Tried>,
+}
+
+/// Who of those that asked has an answer by an attempt that began after the question.
+#[derive(Debug, Default)]
+struct Tried {
+    well: u64,
+    ill: u64,
 }
 
 impl Audit {
     /// The log in this database.
     #[must_use]
     pub fn new(store: Store, clock: SharedClock) -> Self {
-        Self(Arc::new(Inner { store, clock }))
+        Self(Arc::new(Inner { store, clock, asked: AtomicU64::default(), tried: Mutex::default() }))
     }
 
     /// Adds an entry.
@@ -93,17 +105,39 @@ impl Audit {
     /// # Errors
     /// Those of the database; then there is no entry.
     pub async fn record(&self, event: Event) -> Result<(), StoreError> {
-        let Inner { store, clock } = &*self.0;
+        let Inner { store, clock, .. } = &*self.0;
         store.insert_audit(&row(event, clock.now())).await
     }
 
     /// Whether an entry can be added now: adds one and takes it back, for nothing else tells of a full disk, a table that is
-    /// locked, or rights that are gone.
+    /// locked, or rights that are gone. Those who ask while an attempt is under way wait for the next one, together.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn is_writable(&self) -> Result<(), StoreError> {
-        let Inner { store, clock } = &*self.0;
+        let Inner { asked, tried, .. } = &*self.0;
+        let mine = asked.fetch_add(1, Ordering::SeqCst) + 1;
+        {
+            let mut tried = tried.lock().await;
+            if tried.well >= mine {
+                return Ok(());
+            }
+            if tried.ill < mine {
+                let covered = asked.load(Ordering::SeqCst);
+                let outcome = self.try_it().await;
+                match outcome {
+                    Ok(()) => tried.well = covered,
+                    Err(_) => tried.ill = covered,
+                }
+                return outcome;
+            }
+        }
+        // It has just failed for somebody else. Each asks for itself then, so that nobody waits for all others' deadlines.
+        self.try_it().await
+    }
+
+    async fn try_it(&self) -> Result<(), StoreError> {
+        let Inner { store, clock, .. } = &*self.0;
         store.try_audit(&row(Event::done("server", "server", "audit.try", ""), clock.now())).await
     }
 
@@ -137,7 +171,7 @@ impl Audit {
     /// # Errors
     /// Those of the database.
     pub async fn purge(&self, keep: Duration) -> Result<u64, StoreError> {
-        let Inner { store, clock } = &*self.0;
+        let Inner { store, clock, .. } = &*self.0;
         store.purge_audit(clock.now().plus_seconds(-keep.as_secs_f64())).await
     }
 }
@@ -192,6 +226,29 @@ mod tests {
     async fn whole(audit: &Audit, format: Format) -> String {
         let pieces: Vec<_> = audit.export(AuditFilter::default(), format).try_collect().await.expect("exports");
         String::from_utf8(pieces.concat()).expect("text")
+    }
+
+    /// Who asks after an attempt began may not be answered by it: the disk may have become full since.
+    #[tokio::test]
+    async fn those_who_ask_together_share_an_attempt_and_nobody_gets_an_old_answer() {
+        let (store, _folder) = sqlite().await;
+        let audit = Audit::new(store.clone(), Arc::new(ManualClock::at(Millis(1))));
+        let ask = async |many: usize| {
+            let questions = (0..many).map(|_| {
+                let audit = audit.clone();
+                tokio::spawn(async move { audit.is_writable().await.is_ok() })
+            });
+            futures_util::future::join_all(questions).await.into_iter().map(|told| told.expect("no panic")).collect()
+        };
+        let told: Vec<bool> = ask(50).await;
+        assert_eq!(told, [true; 50]);
+        let asked = audit.0.asked.load(Ordering::SeqCst);
+        assert_eq!((asked, audit.0.tried.lock().await.well), (50, 50));
+        assert!(whole(&audit, Format::Jsonl).await.is_empty(), "nothing stays of it");
+
+        store.close().await;
+        let told: Vec<bool> = ask(50).await;
+        assert_eq!(told, [false; 50], "each by an attempt of its own time");
     }
 
     #[tokio::test]

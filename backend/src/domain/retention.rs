@@ -47,15 +47,6 @@ impl Policy {
         self.days.map_or(Millis(i64::MIN), |days| now.plus_seconds(-DAY * f64::from(days)))
     }
 
-    /// Why a run goes, if it does: it is the `place`th latest of its pipeline's ended runs, counted from 1.
-    #[must_use]
-    pub fn verdict(&self, place: i64, ended_at: Millis, now: Millis) -> Option<Reason> {
-        if self.runs.is_some_and(|most| place > i64::from(most)) {
-            return Some(Reason::Count);
-        }
-        (ended_at < self.oldest(now)).then_some(Reason::Age)
-    }
-
     /// When a run goes that stays for now, by its age.
     #[must_use]
     pub fn goes_at(&self, ended_at: Millis) -> Option<Millis> {
@@ -68,24 +59,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn verdicts() {
+    fn what_is_too_old() {
         let now = Millis(100 * 86_400_000);
         let ago = |days: i64| Millis(now.0 - days * 86_400_000);
         let policy = |runs, days| Policy { runs, days };
-        for (policy, place, ended, expected) in [
-            (policy(None, None), 1_000_000, ago(99), None),
-            (policy(Some(2), None), 2, ago(99), None),
-            (policy(Some(2), None), 3, ago(0), Some(Reason::Count)),
-            (policy(Some(0), None), 1, ago(0), Some(Reason::Count)),
-            (policy(None, Some(7)), 9, ago(7), None),
-            (policy(None, Some(7)), 1, ago(8), Some(Reason::Age)),
-            (policy(Some(5), Some(7)), 5, ago(8), Some(Reason::Age)),
-            (policy(Some(5), Some(7)), 6, ago(8), Some(Reason::Count)),
-            (policy(Some(5), Some(7)), 5, ago(6), None),
-        ] {
-            assert_eq!(policy.verdict(place, ended, now), expected, "{policy:?} {place}");
-        }
         assert!(policy(None, None).keeps_all() && !policy(Some(1), None).keeps_all());
+        assert_eq!(policy(None, Some(7)).oldest(now), ago(7));
+        assert!(policy(Some(1), None).oldest(now) < ago(1_000_000));
         assert_eq!(policy(None, Some(7)).goes_at(ago(8)), Some(ago(1)));
         assert_eq!(policy(Some(1), None).goes_at(ago(8)), None);
     }

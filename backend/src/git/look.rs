@@ -16,6 +16,9 @@ pub async fn head(folder: &Path) -> Result<Option<Head>, GitError> {
 
 fn read_head(folder: &Path) -> Result<Option<Head>, GitError> {
     let unreadable = |source| GitError::Unreadable { path: folder.to_owned(), source };
+    if !may_be_in_git(folder) {
+        return Ok(None);
+    }
     let repository = match git2::Repository::discover(folder) {
         Ok(repository) => repository,
         Err(error) if error.code() == git2::ErrorCode::NotFound => return Ok(None),
@@ -31,6 +34,14 @@ fn read_head(folder: &Path) -> Result<Option<Head>, GitError> {
     let branch = reference.is_branch().then(|| reference.shorthand().unwrap_or_default().to_owned());
     let commit = reference.peel_to_commit().map_err(unreadable)?;
     Ok(Some(describe(&commit, branch)))
+}
+
+/// Whether there is anything to ask libgit2 for. Its first call makes OpenSSL read all authorities of the system, which then
+/// stay in memory for as long as the server works: too much for the answer that there is no repository.
+fn may_be_in_git(folder: &Path) -> bool {
+    // Where the folder really is: a link may lead into a repository.
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    folder.ancestors().any(|above| above.join(".git").exists())
 }
 
 /// A commit in words.

@@ -205,20 +205,26 @@ impl Storage {
         Policy { runs: tuning.keep_runs, days: tuning.keep_days }
     }
 
-    /// Measures everything and lets go what is too much. Says in words what it did.
+    /// Measures everything and lets go what is too much; of several servers the leader lets go, and each measures, so that each
+    /// can tell and none starts runs that the limit forbids. Says in words what it did.
     ///
     /// # Errors
     /// [`StorageError`]; what was let go until then is gone, and the next pass goes on.
     pub async fn make_room(&self) -> Result<String, StorageError> {
         let Inner { rooms, retention, .. } = &*self.inner;
-        retention.finish().await?;
-        let outlived = rooms.catalog.prune_code(CODE_KEPT).await?;
+        let (leads, _) = rooms.runs.standing();
+        let mut outlived = 0;
+        if leads {
+            retention.finish().await?;
+            outlived = rooms.catalog.prune_code(CODE_KEPT).await?;
+        }
         let now = rooms.clock.now();
         let Inventory { mut survey, mut candidates, mut used, counts, note } = self.take_stock(now).await?;
         let tuning = rooms.settings.tuning();
         let limits = Limits { all: tuning.data_max_bytes, cache: tuning.uv_cache_max_bytes };
         let hands = Hands { environments: &rooms.environments, retention };
-        let made = room::make_room(&hands, &mut survey, &mut candidates, &mut used, limits, now).await;
+        let kept_to = if leads { limits } else { Limits::default() };
+        let made = room::make_room(&hands, &mut survey, &mut candidates, &mut used, kept_to, now).await;
         let total = budget::total(&used);
         let over = limits.all.filter(|most| total > *most);
         rooms.runs.refuse_starts(over.map(|most| {

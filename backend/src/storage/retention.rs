@@ -63,17 +63,13 @@ impl Retention {
         let now = self.clock.now();
         let named = u32::try_from(NAMED).unwrap_or(u32::MAX);
         let found = self.store.expired_runs(policy, now, named).await?;
-        let (free, busy): (Vec<_>, Vec<_>) = found.items.into_iter().partition(|run| !self.is_busy(&run.id));
-        let busy_bytes: i64 = busy.iter().filter_map(|run| run.log_bytes).sum();
-        let item = |run: EndedRun| {
-            let reason = policy.verdict(run.place, run.ended_at, now).unwrap_or(Reason::Age);
-            shown(&run, reason.as_str())
-        };
+        let (free, busy): (Vec<_>, Vec<_>) = found.items.into_iter().partition(|(run, _)| !self.is_busy(&run.id));
+        let busy_bytes: i64 = busy.iter().filter_map(|(run, _)| run.log_bytes).sum();
         Ok(Cleanup {
             done: false,
             runs: found.runs - i64::try_from(busy.len()).unwrap_or(0),
             log_bytes: found.log_bytes - busy_bytes,
-            items: free.into_iter().map(item).collect(),
+            items: free.iter().map(|(run, reason)| shown(run, reason.as_str())).collect(),
         })
     }
 

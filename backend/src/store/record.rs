@@ -94,31 +94,43 @@ const UPDATE: &str = "UPDATE runs SET status = $3, container_id = COALESCE($4, c
     cpu_throttled = CASE WHEN $20 = 1 THEN 1 ELSE cpu_throttled END \
     WHERE id = $1 AND status = $2 AND (stop_reason IS NULL OR $12 = 1) RETURNING id, pipeline_name, started_at, finished_at";
 
-/// The row exists already, but for a pipeline that no sync has ever seen. Counters add up; the percentile is taken as it is: of
-/// two ends at the same instant on PostgreSQL it may miss one until the next.
-const COUNT: &str = "INSERT INTO pipelines (name, first_seen_at, last_seen_at, removed_at, total_runs, successful_runs, \
-    failed_runs, total_duration_ms, timed_runs, p95_duration_ms, p95_at) VALUES ($1, $2, $2, $2, 1, $3, $4, $5, $6, $7, $8) \
-    ON CONFLICT (name) DO UPDATE SET total_runs = pipelines.total_runs + 1, \
-    successful_runs = pipelines.successful_runs + excluded.successful_runs, \
-    failed_runs = pipelines.failed_runs + excluded.failed_runs, \
-    total_duration_ms = pipelines.total_duration_ms + excluded.total_duration_ms, \
-    timed_runs = pipelines.timed_runs + excluded.timed_runs, \
-    p95_duration_ms = CASE WHEN excluded.p95_at IS NULL THEN pipelines.p95_duration_ms ELSE excluded.p95_duration_ms END, \
-    p95_at = COALESCE(excluded.p95_at, pipelines.p95_at)";
-
-/// Up to so many runs each end moves the percentile, and computing it is cheap.
-const EACH_COUNTS: i64 = 100;
-
-/// Beyond that it is at most so old when a run ends: one run among hundreds hardly moves it, and at hundreds of ends a second
-/// it would cost more than all the rest.
-const PERCENTILE_MS: i64 = 1_000;
+/// Up to 100 timed runs each end moves the percentile, and computing it is cheap. Beyond that it is at most a second old when a
+/// run ends: one run among hundreds hardly moves it, and at hundreds of ends a second it would cost more than all the rest. A
+/// clock that was set back must not stop it for long.
+macro_rules! stale {
+    () => {
+        "(timed_runs < 100 OR p95_at IS NULL OR p95_at > $2 OR p95_at <= $2 - 1000)"
+    };
+}
 
 /// The 95th percentile of the latest 1,000 runs since the counters were reset, by nearest rank: the smallest duration that
 /// at least 95 % of them do not exceed.
-const PERCENTILE: &str = "SELECT MIN(d.ms) AS p95 FROM (SELECT l.ms, CUME_DIST() OVER (ORDER BY l.ms) AS share FROM \
-    (SELECT finished_at - started_at AS ms FROM runs WHERE pipeline_name = $1 AND created_at >= \
-    COALESCE((SELECT stats_reset_at FROM pipelines WHERE name = $1), 0) ORDER BY created_at DESC, id DESC LIMIT 1000) l \
-    WHERE l.ms IS NOT NULL) d WHERE d.share >= 0.95";
+macro_rules! percentile {
+    () => {
+        "SELECT MIN(d.ms) AS p95 FROM (SELECT l.ms, CUME_DIST() OVER (ORDER BY l.ms) AS share FROM \
+         (SELECT finished_at - started_at AS ms FROM runs WHERE pipeline_name = $1 AND created_at >= \
+         COALESCE((SELECT stats_reset_at FROM pipelines WHERE name = $1), 0) ORDER BY created_at DESC, id DESC LIMIT 1000) l \
+         WHERE l.ms IS NOT NULL) d WHERE d.share >= 0.95"
+    };
+}
+
+/// Counters add up; the percentile is taken as it is: of two ends at the same instant on PostgreSQL it may miss one until the
+/// next. Databases compute a branch of `CASE` only when it is taken.
+const COUNT: &str = concat!(
+    "UPDATE pipelines SET total_runs = total_runs + 1, successful_runs = successful_runs + $3, \
+     failed_runs = failed_runs + $4, total_duration_ms = total_duration_ms + $5, timed_runs = timed_runs + $6, \
+     p95_duration_ms = CASE WHEN ",
+    stale!(),
+    " THEN (",
+    percentile!(),
+    ") ELSE p95_duration_ms END, p95_at = CASE WHEN ",
+    stale!(),
+    " THEN $2 ELSE p95_at END WHERE name = $1"
+);
+
+/// For a pipeline that no sync has ever seen: its first end brings the row. Of two at once the later one counts again.
+const FIRST: &str = "INSERT INTO pipelines (name, first_seen_at, last_seen_at, removed_at) VALUES ($1, $2, $2, $2) \
+    ON CONFLICT (name) DO NOTHING";
 
 impl Store {
     /// Records what happened to a run. Repeating a report is safe: the second time it is refused.
@@ -256,36 +268,33 @@ async fn apply(
         if *may_have_mask {
             sqlx::query("DELETE FROM run_masks WHERE run_id = $1").bind(report.run_id).execute(&mut *tx).await?;
         }
-        let percentile = match is_stale(tx, &name, report.now).await? {
-            true => {
-                let row = sqlx::query(PERCENTILE).bind(&name).fetch_one(&mut *tx).await?;
-                (Cells::new(&row, "pipelines", "name").opt_int("p95")?, Some(report.now.0))
-            }
-            false => (None, None),
-        };
         // Last, so that the row all runs of a pipeline share is locked for as short as can be.
-        sqlx::query(COUNT)
-            .bind(name)
-            .bind(report.now.0)
-            .bind(i64::from(to == RunStatus::Success))
-            .bind(i64::from(to == RunStatus::Failed))
-            .bind(duration.unwrap_or_default())
-            .bind(i64::from(duration.is_some()))
-            .bind(percentile.0)
-            .bind(percentile.1)
-            .execute(&mut *tx)
-            .await?;
+        let end = End { succeeded: to == RunStatus::Success, duration };
+        if !count(tx, &name, end, report.now).await? {
+            sqlx::query(FIRST).bind(&name).bind(report.now.0).execute(&mut *tx).await?;
+            count(tx, &name, end, report.now).await?;
+        }
     }
     Ok(true)
 }
 
-/// Whether the percentile of a pipeline is to be computed anew.
-async fn is_stale(tx: &mut AnyConnection, pipeline: &str, now: Millis) -> Result<bool, StoreError> {
-    const SQL: &str = "SELECT name, timed_runs, p95_at FROM pipelines WHERE name = $1";
-    let Some(row) = sqlx::query(SQL).bind(pipeline).fetch_optional(tx).await? else { return Ok(true) };
-    let cells = Cells::new(&row, "pipelines", "name");
-    let computed_at = cells.opt_int("p95_at")?;
-    // A clock that was set back must not stop it for long.
-    let is_recent = computed_at.is_some_and(|at| (0..PERCENTILE_MS).contains(&(now.0 - at)));
-    Ok(cells.int("timed_runs")? < EACH_COUNTS || !is_recent)
+/// What of a run's end is counted.
+#[derive(Clone, Copy)]
+struct End {
+    succeeded: bool,
+    duration: Option<i64>,
+}
+
+/// Counts an end; `false` when the pipeline has no row.
+async fn count(tx: &mut AnyConnection, pipeline: &str, end: End, now: Millis) -> Result<bool, StoreError> {
+    let counted = sqlx::query(COUNT)
+        .bind(pipeline)
+        .bind(now.0)
+        .bind(i64::from(end.succeeded))
+        .bind(i64::from(!end.succeeded))
+        .bind(end.duration.unwrap_or_default())
+        .bind(i64::from(end.duration.is_some()))
+        .execute(tx)
+        .await?;
+    Ok(counted.rows_affected() > 0)
 }

@@ -3,13 +3,13 @@
 
 use std::collections::HashSet;
 
-use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::row::Cells;
 use super::{Store, StoreError};
 use crate::domain::clock::Millis;
-use crate::domain::retention::Policy;
+use crate::domain::retention::{Policy, Reason};
 
 /// Most ids of one statement.
 const BATCH: usize = 200;
@@ -25,8 +25,6 @@ pub struct EndedRun {
     pub ended_at: Millis,
     /// Size of its log in bytes, when known.
     pub log_bytes: Option<i64>,
-    /// The how many latest of its pipeline's ended runs it is, from 1; 0 when that was not asked for.
-    pub place: i64,
 }
 
 /// Runs that a policy deletes.
@@ -36,8 +34,8 @@ pub struct Expired {
     pub runs: i64,
     /// Bytes of their logs, as far as known.
     pub log_bytes: i64,
-    /// The first of them, those that ended first.
-    pub items: Vec<EndedRun>,
+    /// The first of them, those that ended first, each with why it goes.
+    pub items: Vec<(EndedRun, Reason)>,
 }
 
 fn ended(row: &AnyRow) -> Result<EndedRun, StoreError> {
@@ -47,7 +45,6 @@ fn ended(row: &AnyRow) -> Result<EndedRun, StoreError> {
         pipeline_name: cells.text("pipeline_name")?,
         ended_at: cells.time("ended_at")?,
         log_bytes: cells.opt_int("log_bytes")?,
-        place: cells.int("place")?,
     })
 }
 
@@ -56,34 +53,120 @@ fn marks(first: usize, count: usize) -> String {
     (first..first + count).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
 }
 
+async fn pipelines_with_runs(connection: &mut AnyConnection) -> Result<Vec<String>, StoreError> {
+    // From name to name through the index; DISTINCT would read all of it.
+    const SQL: &str = "WITH RECURSIVE names (name) AS (SELECT MIN(pipeline_name) FROM runs UNION ALL \
+        SELECT (SELECT MIN(pipeline_name) FROM runs WHERE pipeline_name > names.name) FROM names \
+        WHERE names.name IS NOT NULL) SELECT name FROM names WHERE name IS NOT NULL";
+    let rows = sqlx::query(SQL).fetch_all(connection).await?;
+    rows.iter().map(|row| Cells::new(row, "runs", "name").text("name")).collect()
+}
+
+/// When the newest of a pipeline's ended runs beyond the `keep` latest was accepted, and its id.
+async fn newest_beyond(
+    connection: &mut AnyConnection,
+    pipeline: &str,
+    keep: u32,
+) -> Result<Option<(i64, String)>, StoreError> {
+    const SQL: &str = "SELECT created_at, id FROM runs WHERE pipeline_name = $1 AND status IN ('SUCCESS', 'FAILED') \
+        ORDER BY created_at DESC, id DESC LIMIT 1 OFFSET $2";
+    let row = sqlx::query(SQL).bind(pipeline).bind(i64::from(keep)).fetch_optional(connection).await?;
+    let Some(row) = row else { return Ok(None) };
+    let cells = Cells::new(&row, "runs", "id");
+    Ok(Some((cells.int("created_at")?, cells.text("id")?)))
+}
+
+/// A pipeline's ended runs between two moments of acceptance (each with an id) that ended before `oldest`.
+struct Stretch<'a> {
+    pipeline: &'a str,
+    after: (i64, &'a str),
+    up_to: (i64, &'a str),
+    oldest: i64,
+}
+
+impl Stretch<'_> {
+    /// Counts them, and keeps the first `limit` of all that have been found.
+    async fn add(
+        &self,
+        connection: &mut AnyConnection,
+        reason: Reason,
+        limit: u32,
+        expired: &mut Expired,
+    ) -> Result<(), StoreError> {
+        // A run is accepted before it ends, so that the index finds those that may have ended early enough.
+        macro_rules! which {
+            () => {
+                "FROM runs WHERE pipeline_name = $1 AND status IN ('SUCCESS', 'FAILED') AND (created_at, id) > ($2, $3) \
+                 AND (created_at, id) <= ($4, $5) AND created_at < $6 AND COALESCE(finished_at, created_at) < $6"
+            };
+        }
+        const SUM: &str = concat!(
+            "SELECT 'all' AS id, COUNT(*) AS runs, CAST(COALESCE(SUM(log_bytes), 0) AS BIGINT) AS log_bytes ",
+            which!()
+        );
+        const LIST: &str = concat!(
+            "SELECT id, pipeline_name, COALESCE(finished_at, created_at) AS ended_at, log_bytes ",
+            which!(),
+            " ORDER BY ended_at, id LIMIT $7"
+        );
+        let bound = |sql: &'static str| {
+            let query = sqlx::query(sql).bind(self.pipeline).bind(self.after.0).bind(self.after.1);
+            query.bind(self.up_to.0).bind(self.up_to.1).bind(self.oldest)
+        };
+        let row = bound(SUM).fetch_one(&mut *connection).await?;
+        let cells = Cells::new(&row, "runs", "id");
+        let runs = cells.int("runs")?;
+        if runs == 0 {
+            return Ok(());
+        }
+        expired.runs += runs;
+        expired.log_bytes += cells.int("log_bytes")?;
+        for row in &bound(LIST).bind(i64::from(limit)).fetch_all(connection).await? {
+            expired.items.push((ended(row)?, reason));
+        }
+        expired.items.sort_by(|(a, _), (b, _)| (a.ended_at, &a.id).cmp(&(b.ended_at, &b.id)));
+        expired.items.truncate(limit as usize);
+        Ok(())
+    }
+}
+
 impl Store {
     /// What the policy would delete now, all of it counted and the first `limit` named.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn expired_runs(&self, policy: Policy, now: Millis, limit: u32) -> Result<Expired, StoreError> {
-        const WHICH: &str = "FROM (SELECT id, pipeline_name, COALESCE(finished_at, created_at) AS ended_at, log_bytes, \
-            ROW_NUMBER() OVER (PARTITION BY pipeline_name ORDER BY created_at DESC, id DESC) AS place \
-            FROM runs WHERE status IN ('SUCCESS', 'FAILED')) AS ended WHERE place > $1 OR ended_at < $2";
+        let mut expired = Expired { runs: 0, log_bytes: 0, items: Vec::new() };
         if policy.keeps_all() {
-            return Ok(Expired { runs: 0, log_bytes: 0, items: Vec::new() });
+            return Ok(expired);
         }
-        let keep = policy.runs.map_or(i64::MAX, i64::from);
-        let oldest = policy.oldest(now).0;
+        let oldest = policy.oldest(now);
         self.within(async {
             let mut tx = self.read().await?;
-            let sum = format!(
-                "SELECT 'all' AS id, COUNT(*) AS runs, CAST(COALESCE(SUM(log_bytes), 0) AS BIGINT) AS log_bytes {WHICH}"
-            );
-            // Safe: constants.
-            let row = sqlx::query(AssertSqlSafe(sum)).bind(keep).bind(oldest).fetch_one(&mut *tx).await?;
-            let cells = Cells::new(&row, "runs", "id");
-            let (runs, log_bytes) = (cells.int("runs")?, cells.int("log_bytes")?);
-            let list =
-                format!("SELECT id, pipeline_name, ended_at, log_bytes, place {WHICH} ORDER BY ended_at, id LIMIT $3");
-            let query = sqlx::query(AssertSqlSafe(list)).bind(keep).bind(oldest).bind(i64::from(limit));
-            let items = query.fetch_all(&mut *tx).await?.iter().map(ended).collect::<Result<_, _>>()?;
-            Ok(Expired { runs, log_bytes, items })
+            // Pipeline by pipeline, so that an index leads to what goes and nothing else is read: to give each of a million
+            // runs its place among its pipeline's takes half a minute.
+            for pipeline in pipelines_with_runs(&mut tx).await? {
+                let newest = match policy.runs {
+                    Some(keep) => newest_beyond(&mut tx, &pipeline, keep).await?,
+                    None => None,
+                };
+                let after = newest.clone().unwrap_or((i64::MIN, String::new()));
+                if let Some(newest) = newest {
+                    let beyond = Stretch {
+                        pipeline: &pipeline,
+                        after: (i64::MIN, ""),
+                        up_to: (newest.0, &newest.1),
+                        oldest: i64::MAX,
+                    };
+                    beyond.add(&mut tx, Reason::Count, limit, &mut expired).await?;
+                }
+                if policy.days.is_some() {
+                    let up_to = (i64::MAX, "");
+                    let old = Stretch { pipeline: &pipeline, after: (after.0, &after.1), up_to, oldest: oldest.0 };
+                    old.add(&mut tx, Reason::Age, limit, &mut expired).await?;
+                }
+            }
+            Ok(expired)
         })
         .await
     }
@@ -94,8 +177,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn runs_ended_before(&self, before: Millis, limit: u32) -> Result<Vec<EndedRun>, StoreError> {
         // A run is accepted before it ends, so that the index finds those that may have ended early enough.
-        const SQL: &str = "SELECT id, pipeline_name, COALESCE(finished_at, created_at) AS ended_at, log_bytes, \
-            CAST(0 AS BIGINT) AS place FROM runs \
+        const SQL: &str = "SELECT id, pipeline_name, COALESCE(finished_at, created_at) AS ended_at, log_bytes FROM runs \
             WHERE created_at < $1 AND COALESCE(finished_at, created_at) < $1 AND status IN ('SUCCESS', 'FAILED') \
             ORDER BY created_at, id LIMIT $2";
         self.within(async {
@@ -110,8 +192,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn runs_beyond(&self, pipeline: &str, keep: u32, limit: u32) -> Result<Vec<EndedRun>, StoreError> {
-        const SQL: &str = "SELECT id, pipeline_name, COALESCE(finished_at, created_at) AS ended_at, log_bytes, \
-            CAST(0 AS BIGINT) AS place FROM runs \
+        const SQL: &str = "SELECT id, pipeline_name, COALESCE(finished_at, created_at) AS ended_at, log_bytes FROM runs \
             WHERE pipeline_name = $1 AND status IN ('SUCCESS', 'FAILED') \
             ORDER BY created_at DESC, id DESC LIMIT $3 OFFSET $2";
         self.within(async {
@@ -126,15 +207,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn pipelines_with_runs(&self) -> Result<Vec<String>, StoreError> {
-        // From name to name through the index; DISTINCT would read all of it.
-        const SQL: &str = "WITH RECURSIVE names (name) AS (SELECT MIN(pipeline_name) FROM runs UNION ALL \
-            SELECT (SELECT MIN(pipeline_name) FROM runs WHERE pipeline_name > names.name) FROM names \
-            WHERE names.name IS NOT NULL) SELECT name FROM names WHERE name IS NOT NULL";
-        self.within(async {
-            let rows = sqlx::query(SQL).fetch_all(&self.pool).await?;
-            rows.iter().map(|row| Cells::new(row, "runs", "name").text("name")).collect()
-        })
-        .await
+        self.within(async { pipelines_with_runs(&mut *self.pool.acquire().await?).await }).await
     }
 
     /// Those of these runs that have ended.
@@ -145,8 +218,8 @@ impl Store {
         let mut found = Vec::new();
         for ids in ids.chunks(BATCH) {
             let sql = format!(
-                "SELECT id, pipeline_name, COALESCE(finished_at, created_at) AS ended_at, log_bytes, \
-                 CAST(0 AS BIGINT) AS place FROM runs WHERE status IN ('SUCCESS', 'FAILED') AND id IN ({})",
+                "SELECT id, pipeline_name, COALESCE(finished_at, created_at) AS ended_at, log_bytes \
+                 FROM runs WHERE status IN ('SUCCESS', 'FAILED') AND id IN ({})",
                 marks(1, ids.len())
             );
             let rows: Vec<EndedRun> = self

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use fastflow_shared::{Chore, ErrorType, RunStatus, routes};
+use fastflow_shared::{Chore, ErrorType, RunStatus, SettingChange, Storage, routes};
 use fastflow_tests::options::Database;
 use fastflow_tests::wait::until;
 use fastflow_tests::{Options, Server, Viewer, docker};
+use reqwest::Method;
 
 /// Numbered lines for some six seconds.
 const COUNTS: &str =
@@ -132,6 +133,29 @@ async fn the_limit_of_runs_holds_for_all_servers_together() {
     // And both slots are used: with one at a time, six naps would not overlap at all.
     assert!(spans.iter().any(|(begin, _)| spans.iter().filter(|(from, to)| from <= begin && begin < to).count() == 2));
     first.client().idle().await;
+    drop(second);
+}
+
+/// Each server knows what is kept, and none of them starts runs when it is too much, whichever leads.
+#[tokio::test]
+async fn what_is_kept_is_told_by_each_server_and_no_room_is_none_for_all() {
+    let first = Server::start(Options::new().database(Database::Postgres)).await;
+    first.pipeline("talks", "for n in range(40000): print('x' * 50)");
+    first.client().run_well("talks").await;
+    let mut second = first.second();
+    second.launch().await;
+    assert!(chore(&second, "servers").await.starts_with("another server leads"));
+    let limit = SettingChange { value: "1".to_owned() };
+    let _ = first.client().write(Method::PUT, &routes::setting("DATA_MAX_MB"), &limit).await.expect(200);
+    for server in [&first, &second] {
+        for chore in ["settings", "storage"] {
+            let done: Chore = server.client().post(&routes::chore_run(chore)).await.expect(200).json();
+            assert_eq!(done.last_error, None);
+        }
+        let storage: Storage = server.client().fetch(routes::STORAGE).await;
+        assert!(storage.bytes > storage.budget_bytes && storage.starts_refused.is_some(), "{storage:?}");
+        let _ = server.client().try_start("talks").await.problem(503, "storage_full");
+    }
     drop(second);
 }
 

@@ -4,7 +4,11 @@ use super::super::testing::on_both;
 use super::super::*;
 use super::{finish, new_run};
 use crate::domain::clock::Millis;
-use crate::domain::retention::Policy;
+use crate::domain::retention::{Policy, Reason};
+
+fn named(expired: &Expired) -> Vec<(&str, Reason)> {
+    expired.items.iter().map(|(run, reason)| (run.id.as_str(), *reason)).collect()
+}
 
 fn ids(runs: &[EndedRun]) -> Vec<&str> {
     runs.iter().map(|run| run.id.as_str()).collect()
@@ -29,8 +33,8 @@ async fn what_would_be_deleted_is_what_the_batches_find() {
         assert_eq!((all.runs, all.items.len()), (0, 0), "nothing is set");
         let policy = Policy { runs: Some(2), days: None };
         let found = store.expired_runs(policy, Millis(100), 2).await.expect("read");
-        assert_eq!((found.runs, found.log_bytes, ids(&found.items)), (3, 99, vec!["run-1", "run-3"]), "two of three");
-        assert_eq!(found.items[0].place, 5);
+        let two = vec![("run-1", Reason::Count), ("run-3", Reason::Count)];
+        assert_eq!((found.runs, found.log_bytes, named(&found)), (3, 99, two), "two of three");
         let beyond = store.runs_beyond("etl", 2, 10).await.expect("read");
         assert_eq!(ids(&beyond), ["run-4", "run-3", "run-1"]);
         assert_eq!(ids(&store.runs_beyond("etl", 2, 1).await.expect("read")), ["run-4"]);
@@ -40,7 +44,14 @@ async fn what_would_be_deleted_is_what_the_batches_find() {
         let day = 86_400_000;
         let policy = Policy { runs: None, days: Some(1) };
         let found = store.expired_runs(policy, Millis(day + 31), 10).await.expect("read");
-        assert_eq!(ids(&found.items), ["other-1", "run-1", "run-3"], "by the end, not by the beginning");
+        let old = ["other-1", "run-1", "run-3"].map(|id| (id, Reason::Age));
+        assert_eq!(named(&found), old, "by the end, not by the beginning");
+        // Each run goes once, and the number decides first: it must not depend on what age has deleted before.
+        let policy = Policy { runs: Some(3), days: Some(1) };
+        let found = store.expired_runs(policy, Millis(day + 41), 10).await.expect("read");
+        let count = |id| (id, Reason::Count);
+        let both = vec![("other-1", Reason::Age), count("run-1"), count("run-3"), ("run-4", Reason::Age)];
+        assert_eq!((found.runs, named(&found)), (4, both));
         let before = store.runs_ended_before(Millis(31), 10).await.expect("read");
         let mut same = ids(&before);
         same.sort_unstable();

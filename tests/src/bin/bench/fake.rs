@@ -63,15 +63,14 @@ async fn run(client: &Client, pipeline: &'static str, runs: usize) -> Times {
 }
 
 pub async fn throughput(report: &mut Report) {
-    let mut table = Table::new(
-        "throughput",
-        &["database", "runs per second", "request, median / p95", "server's CPU per run"],
-    )
-    .note(format!(
-        "{RUNS} runs by {CALLERS} callers over HTTP: accepted, started, logged, recorded, removed; 64 at a time."
-    ));
+    let mut table =
+        Table::new("throughput", &["database", "runs per second", "request, median / p95", "server's CPU per run"]);
+    let mut durability = String::new();
     for database in Database::ALL {
         let server = Server::start(options().database(database)).await;
+        if database == Database::Postgres {
+            durability = crate::database::durability(&server).await;
+        }
         pipeline(&server, "p");
         // The first ones build the environment.
         run(server.client(), "p", 200).await;
@@ -85,50 +84,21 @@ pub async fn throughput(report: &mut Report) {
         let cpu = format!("{:.2} ms", cpu.as_secs_f64() * 1000.0);
         table.row(&[&name, &format!("{:.0}", rate(RUNS, took)), &both(&requests), &cpu]);
     }
-    report.add(table);
-}
-
-pub async fn memory(report: &mut Report) {
-    let mut table = Table::new("memory", &["server", "resident", "its own", "pages of the program file"]).note(
-        "After a minute's worth of requests and ten seconds of nothing; 2 parked containers, as by default.".to_owned(),
-    );
-    // As `make run` and the image start it.
-    let options = Options::new().env("LOG_LEVEL", "warn").env("MALLOC_ARENA_MAX", "2").warm(2);
-    let mut server = Server::prepare(options).await;
-    for number in 0..500 {
-        server.pipeline(&format!("pipeline-{number:03}"), "print('hello')");
-    }
-    server.launch().await;
-    let client = server.client();
-    until("500 pipelines", Duration::from_secs(60), async || {
-        let answer = client.get(fastflow_shared::routes::PIPELINES).await;
-        answer.text().contains("pipeline-499").then_some(())
-    })
-    .await;
-    let now = |what: &str, table: &mut Table| {
-        let cells = ["VmRSS", "RssAnon", "RssFile"].map(|name| megabytes(usage::memory(&server, name)));
-        table.row(&[what, &cells[0], &cells[1], &cells[2]]);
-    };
-    now("500 pipelines, just started", &mut table);
-    for _ in 0..60 {
-        client.get(fastflow_shared::routes::PIPELINES).await;
-        client.overview().await;
-        client.runs().await;
-    }
-    client.run_well("pipeline-000").await;
-    tokio::time::sleep(Duration::from_secs(10)).await;
-    now("500 pipelines, idle", &mut table);
-    table.row(&["its peak until then", &megabytes(usage::memory(&server, "VmHWM")), "–", "–"]);
-    report.add(table);
+    report.add(table.note(format!(
+        "{RUNS} runs by {CALLERS} callers over HTTP, which share the machine with the server: accepted, started, logged, recorded, \
+         removed; 64 at a time. {durability}"
+    )));
 }
 
 pub async fn soak(report: &mut Report) {
     let wanted = std::env::var("SOAK_RUNS").ok().and_then(|text| text.parse().ok()).unwrap_or(SOAK);
     let steps = 10;
-    let mut table = Table::new("soak", &["runs", "memory", "open files", "write-ahead log", "runs per second"]);
-    let server = Server::start(options().env("MALLOC_ARENA_MAX", "2")).await;
+    let mut table =
+        Table::new("soak", &["runs", "memory", "open files", "write-ahead log", "disk per run", "runs per second"]);
+    let server = Server::start(options()).await;
     pipeline(&server, "p");
     run(server.client(), "p", 500).await;
+    let disk = usage::disk(&server.data_dir());
     let wal = server.data_dir().join("fastflow.db-wal");
     let mut seen = Vec::new();
     let mut speed = 0.0;
@@ -141,8 +111,14 @@ pub async fn soak(report: &mut Report) {
             &megabytes(memory),
             &usage::files(&server).to_string(),
             &megabytes(usage::size(&wal)),
+            &if step == 0 {
+                "–".to_owned()
+            } else {
+                per_run(usage::disk(&server.data_dir()).saturating_sub(disk), done - 500)
+            },
             &if step == 0 { "–".to_owned() } else { format!("{speed:.0}") },
         ]);
+        println!("   {done} runs, {}", megabytes(memory));
         if step < steps {
             let begin = Instant::now();
             run(server.client(), "p", wanted / steps).await;
@@ -157,6 +133,11 @@ pub async fn soak(report: &mut Report) {
         "Slope of the memory over the second half: {:.2} MB per 10,000 runs.",
         slope(&seen[seen.len() / 2..]) * 10_000.0
     )));
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a size to two digits")]
+fn per_run(bytes: u64, runs: usize) -> String {
+    format!("{:.1} kB", bytes as f64 / runs as f64 / 1000.0)
 }
 
 /// Of the line that fits best.

@@ -35,6 +35,29 @@ pub fn memory(server: &Server, name: &str) -> f64 {
     kilobytes / 1024.0
 }
 
+/// Memory that is in the machine for the process, in MB (2^20 bytes).
+pub struct Resident {
+    /// All of it.
+    pub all: f64,
+    /// What belongs to nothing but the process: heap, stacks, data.
+    pub own: f64,
+    /// Pages of files (the program, mostly) that nobody has changed: the kernel drops them when it needs room.
+    pub file: f64,
+    /// Of those, what is on other processes' accounts, which have the same pages mapped.
+    pub shared: f64,
+}
+
+/// What the kernel counts for the process's mappings together.
+pub fn resident(server: &Server) -> Resident {
+    let rollup = read(&format!("/proc/{}/smaps_rollup", pid(server)));
+    let figure = |name: &str| -> f64 {
+        let line = rollup.lines().find_map(|line| line.strip_prefix(name)).expect("the figure");
+        line.trim_matches([':', ' ']).trim_end_matches(" kB").parse::<f64>().expect("a number") / 1024.0
+    };
+    let (all, own, share) = (figure("Rss"), figure("Anonymous"), figure("Pss"));
+    Resident { all, own, file: all - own, shared: all - share }
+}
+
 /// Processor time of the process so far.
 pub fn cpu(server: &Server) -> Duration {
     let text = read(&format!("/proc/{}/stat", pid(server)));
@@ -53,4 +76,16 @@ pub fn files(server: &Server) -> usize {
 #[expect(clippy::cast_precision_loss, reason = "a size to three digits")]
 pub fn size(path: &std::path::Path) -> f64 {
     fs::metadata(path).map_or(0.0, |meta| meta.len() as f64 / 1_048_576.0)
+}
+
+/// What a folder takes on the disk, in bytes.
+pub fn disk(folder: &std::path::Path) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    // What goes away meanwhile takes nothing.
+    let sizes = entries.flatten().filter_map(|entry| {
+        let meta = entry.metadata().ok()?;
+        Some(if meta.is_dir() { disk(&entry.path()) } else { meta.blocks() * 512 })
+    });
+    sizes.sum()
 }
