@@ -1,9 +1,13 @@
-//! Reads JSON into the shared DTOs, in the browser.
+//! Reads JSON into the shared DTOs, and writes them, in the browser.
 //!
 //! Not `serde_json`: its errors spell out every number and type they complain of, which pulls number formatting,
 //! Unicode tables and a message per type into the download. Measured, that was a tenth of the whole page. The server's
 //! answers need no such diagnosis: one that does not fit comes from another version, and reloading the page mends it.
 //! `backend/tests/shared_json.rs` reads a sample of every DTO with both, and demands the same.
+
+mod write;
+
+pub use write::to_string;
 
 use std::borrow::Cow;
 use std::fmt;

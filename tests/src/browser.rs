@@ -9,8 +9,9 @@ use thirtyfour::prelude::*;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
+use crate::server::{PASSWORD, USER};
 use crate::wait::{PAUSE, until};
-use crate::{Client, place, sweep};
+use crate::{Client, Server, place, sweep};
 
 /// How long a page may take to show something.
 const SHOW: Duration = Duration::from_secs(60);
@@ -157,6 +158,39 @@ impl Browser {
     /// When it fails.
     pub async fn run(&self, script: &str) -> serde_json::Value {
         self.page.execute(script, Vec::new()).await.expect("the script works").json().clone()
+    }
+
+    /// What a script on the page gives to its last argument, a function.
+    ///
+    /// # Panics
+    /// When it fails, or takes longer than the browser's 30 seconds.
+    pub async fn run_async(&self, script: &str) -> serde_json::Value {
+        self.page.execute_async(script, Vec::new()).await.expect("the script works").json().clone()
+    }
+
+    /// What Chromium answers to a command of its developer tools.
+    ///
+    /// # Panics
+    /// When it refuses.
+    pub async fn tools(&self, command: &str, with: serde_json::Value) -> serde_json::Value {
+        self.page.cdp().send_raw(command, with).await.expect("the tools answer")
+    }
+
+    /// Runs a script in every page from now on, before its own.
+    pub async fn before_each_page(&self, script: &str) {
+        self.tools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
+    }
+
+    /// Logs in at a server and waits for the dashboard.
+    ///
+    /// # Panics
+    /// When nothing can be typed.
+    pub async fn sign_in(&self, server: &Server) {
+        self.goto(&server.base()).await;
+        self.find("username").await.send_keys(USER).await.expect("typed");
+        self.find("password").await.send_keys(PASSWORD).await.expect("typed");
+        self.click("[data-testid='login-submit']").await;
+        self.find("now").await;
     }
 
     /// Waits until a script on the page returns true.

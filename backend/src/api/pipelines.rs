@@ -139,7 +139,7 @@ impl PipelinesApi {
         limit: Query<Option<u32>>,
     ) -> ApiResult<Json<RunPage>> {
         let filter = RunFilter { pipeline: Some(name.0), ..RunFilter::default() };
-        let RunQuery { cursor, limit } = RunQuery::parse(cursor.0.as_deref(), limit.0)?;
+        let RunQuery { cursor, limit } = RunQuery::parse(RunOrder::NewestFirst, cursor.0.as_deref(), limit.0)?;
         Ok(Json(self.0.runs.page(&filter, RunOrder::NewestFirst, cursor.as_ref(), limit).await?))
     }
 

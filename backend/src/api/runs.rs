@@ -27,7 +27,8 @@ const MAX_DAYS: i64 = 400;
 /// The operations.
 pub struct RunsApi(pub Api);
 
-/// Order of a list of runs, by the time they were accepted.
+/// Order of a list of runs: by the time they were accepted, or by how long they ran. A run that has not ended or never began has no
+/// duration, and comes last.
 #[derive(Debug, Clone, Copy, Enum)]
 #[oai(rename_all = "snake_case")]
 pub enum Order {
@@ -35,6 +36,21 @@ pub enum Order {
     Desc,
     /// Earliest first.
     Asc,
+    /// Longest duration first.
+    Longest,
+    /// Shortest duration first.
+    Shortest,
+}
+
+impl From<Order> for RunOrder {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Desc => Self::NewestFirst,
+            Order::Asc => Self::OldestFirst,
+            Order::Longest => Self::LongestFirst,
+            Order::Shortest => Self::ShortestFirst,
+        }
+    }
 }
 
 /// Answer to a cancel.
@@ -52,13 +68,16 @@ pub(super) struct RunQuery {
 }
 
 impl RunQuery {
-    pub(super) fn parse(cursor: Option<&str>, limit: Option<u32>) -> ApiResult<Self> {
+    pub(super) fn parse(order: RunOrder, cursor: Option<&str>, limit: Option<u32>) -> ApiResult<Self> {
         let limit = limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(wrong("limit", format!("must be from 1 to {MAX_LIMIT}")));
         }
         let cursor = cursor
-            .map(|text| RunCursor::parse(text).ok_or_else(|| wrong("cursor", "is not one that a page gave".to_owned())))
+            .map(|text| {
+                let cursor = RunCursor::parse(text).filter(|cursor| cursor.key == order.key());
+                cursor.ok_or_else(|| wrong("cursor", "is not one that a page in this order gave".to_owned()))
+            })
             .transpose()?;
         Ok(Self { cursor, limit })
     }
@@ -105,11 +124,8 @@ impl RunsApi {
             from: from.0.map(Millis::from),
             to: to.0.map(Millis::from),
         };
-        let order = match order.0 {
-            Some(Order::Asc) => RunOrder::OldestFirst,
-            _ => RunOrder::NewestFirst,
-        };
-        let RunQuery { cursor, limit } = RunQuery::parse(cursor.0.as_deref(), limit.0)?;
+        let order = order.0.map(RunOrder::from).unwrap_or_default();
+        let RunQuery { cursor, limit } = RunQuery::parse(order, cursor.0.as_deref(), limit.0)?;
         Ok(Json(self.0.runs.page(&filter, order, cursor.as_ref(), limit).await?))
     }
 

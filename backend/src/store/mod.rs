@@ -62,7 +62,7 @@ use options::Target;
 pub use pipelines::{PipelineRow, SeenPipeline};
 pub use record::{Facts, Recorded, Report};
 pub use retention::{EndedRun, Expired};
-pub use run_list::{ActiveCount, RunCursor, RunFilter, RunOrder, RunRows};
+pub use run_list::{ActiveCount, RunCursor, RunFilter, RunKey, RunOrder, RunRows};
 pub use run_row::{Code, Limits, Measured, NewRun, RunRow};
 pub use runs::{StartNote, StopAnswer, UsedEnvironment};
 pub use sealed::{SealedColumn, SealedRow};

@@ -3,6 +3,9 @@
 //!
 //! Two things keep each page on an index. A range of time is folded into the cursor, so the index is entered at one place.
 //! And a filter by several statuses asks once for each and merges: `status IN (…)` would have to be sorted, or scanned past.
+//!
+//! By duration there are two indices, one for all runs and one by pipeline: each more would be written twice by every run. What else is
+//! filtered for is looked for along them. A run without a duration (it never began, or has not ended) comes last in both directions.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -32,21 +35,71 @@ pub struct RunFilter {
     pub to: Option<Millis>,
 }
 
-/// Order of the list, by the time a run was accepted.
+/// Order of a list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum RunOrder {
-    /// Latest first.
+    /// Accepted latest first.
     #[default]
     NewestFirst,
-    /// Earliest first.
+    /// Accepted earliest first.
     OldestFirst,
+    /// The longest duration first.
+    LongestFirst,
+    /// The shortest duration first.
+    ShortestFirst,
+}
+
+impl RunOrder {
+    /// Every order.
+    pub const ALL: [Self; 4] = [Self::NewestFirst, Self::OldestFirst, Self::LongestFirst, Self::ShortestFirst];
+
+    /// What it compares.
+    #[must_use]
+    pub const fn key(self) -> RunKey {
+        match self {
+            Self::NewestFirst | Self::OldestFirst => RunKey::Accepted,
+            Self::LongestFirst | Self::ShortestFirst => RunKey::Duration,
+        }
+    }
+
+    const fn descends(self) -> bool {
+        matches!(self, Self::NewestFirst | Self::LongestFirst)
+    }
+}
+
+/// What an order compares; runs that are equal in it, by their ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunKey {
+    /// When the run was accepted.
+    Accepted,
+    /// How long its script ran, in milliseconds; below zero when there is no duration.
+    Duration,
+}
+
+impl RunKey {
+    /// As the indices have it, word by word.
+    const fn sql(self) -> &'static str {
+        match self {
+            Self::Accepted => "created_at",
+            Self::Duration => "COALESCE(finished_at - started_at, -1)",
+        }
+    }
+
+    fn of(self, run: &RunRow) -> i64 {
+        match self {
+            Self::Accepted => run.spec.created_at.0,
+            Self::Duration => run.finished_at.zip(run.started_at).map_or(-1, |(end, start)| end.0 - start.0),
+        }
+    }
 }
 
 /// The last run of a page.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunCursor {
-    /// When it was accepted.
-    pub created_at: Millis,
+    /// What the page was ordered by.
+    pub key: RunKey,
+    /// The run's value of it.
+    pub value: i64,
     /// Its id.
     pub id: String,
 }
@@ -55,20 +108,18 @@ impl RunCursor {
     /// The text given to clients.
     #[must_use]
     pub fn to_text(&self) -> String {
-        format!("{}_{}", self.created_at.0, self.id)
+        let key = if self.key == RunKey::Duration { "d" } else { "" };
+        format!("{key}{}_{}", self.value, self.id)
     }
 
     /// Reads such a text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (time, id) = text.split_once('_')?;
+        let (key, text) = text.strip_prefix('d').map_or((RunKey::Accepted, text), |text| (RunKey::Duration, text));
+        let (value, id) = text.split_once('_')?;
         let plain = !id.is_empty() && id.len() <= 64 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         plain.then_some(())?;
-        Some(Self { created_at: Millis(time.parse().ok()?), id: id.to_owned() })
-    }
-
-    fn of(run: &RunRow) -> Self {
-        Self { created_at: run.spec.created_at, id: run.spec.id.clone() }
+        Some(Self { key, value: value.parse().ok()?, id: id.to_owned() })
     }
 }
 
@@ -92,54 +143,74 @@ pub struct ActiveCount {
     pub count: i64,
 }
 
-/// The statement of one combination of filters: constants only, so there are 32 of them.
-pub(super) fn page_sql(filter: &RunFilter, by_status: bool, order: RunOrder) -> String {
+/// The statement of one combination of filters: constants only.
+pub(super) fn page_sql(filter: &RunFilter, by_status: bool, order: RunOrder, sqlite: bool) -> String {
     let mut sql = concat!("SELECT ", run_columns!(), " FROM runs WHERE ").to_owned();
+    let key = order.key().sql();
     // $1 and $2: where to begin. $3: the other end of the range. $4: how many.
-    sql.push_str(match order {
-        RunOrder::NewestFirst => "(created_at, id) < ($1, $2) AND created_at >= $3",
-        RunOrder::OldestFirst => "(created_at, id) > ($1, $2) AND created_at < $3",
-    });
+    // Writing into a String cannot fail.
+    let _ = if order.descends() {
+        write!(sql, "({key}, id) < ($1, $2) AND {key} >= $3")
+    } else {
+        write!(sql, "({key}, id) > ($1, $2) AND {key} < $3")
+    };
+    // Without statistics SQLite would take the index of any of these and sort what it finds: a third of all runs, maybe. The plus
+    // makes it walk along the order instead. PostgreSQL has statistics, and knows better.
+    let by_duration = order.key() == RunKey::Duration;
+    let plus = if sqlite && by_duration { "+" } else { "" };
     let mut number = 4;
-    for (wanted, column) in [
-        (filter.pipeline.is_some(), "pipeline_name"),
-        (by_status, "status"),
-        (filter.trigger.is_some(), "trigger_kind"),
-        (filter.error_type.is_some(), "error_type"),
+    for (wanted, condition) in [
+        (filter.pipeline.is_some(), "pipeline_name =".to_owned()),
+        (by_status, format!("{plus}status =")),
+        (filter.trigger.is_some(), format!("{plus}trigger_kind =")),
+        (filter.error_type.is_some(), format!("{plus}error_type =")),
+        (by_duration && filter.from.is_some(), "created_at >=".to_owned()),
+        (by_duration && filter.to.is_some(), "created_at <".to_owned()),
     ] {
         if wanted {
             number += 1;
-            // Writing into a String cannot fail.
-            let _ = write!(sql, " AND {column} = ${number}");
+            let _ = write!(sql, " AND {condition} ${number}");
         }
     }
-    sql.push_str(match order {
-        RunOrder::NewestFirst => " ORDER BY created_at DESC, id DESC LIMIT $4",
-        RunOrder::OldestFirst => " ORDER BY created_at, id LIMIT $4",
-    });
+    let direction = if order.descends() { "DESC" } else { "ASC" };
+    let _ = write!(sql, " ORDER BY {key} {direction}, id {direction} LIMIT $4");
     sql
 }
 
+/// A stretch of the key, from its lowest value up to and without its end, and where in it to go on.
+type Stretch<'c> = (i64, i64, Option<&'c RunCursor>);
+
+/// The stretches that hold what follows the cursor, one after the other.
+fn stretches<'c>(filter: &RunFilter, order: RunOrder, after: Option<&'c RunCursor>) -> Vec<Stretch<'c>> {
+    let time = (filter.from.map_or(i64::MIN, |from| from.0), filter.to.map_or(i64::MAX, |to| to.0), after);
+    match (order, after) {
+        (RunOrder::NewestFirst | RunOrder::OldestFirst, _) => vec![time],
+        (RunOrder::LongestFirst, after) => vec![(i64::MIN, i64::MAX, after)],
+        // What has no duration is below zero, and comes last all the same.
+        (RunOrder::ShortestFirst, Some(cursor)) if cursor.value < 0 => vec![(i64::MIN, 0, after)],
+        (RunOrder::ShortestFirst, after) => vec![(0, i64::MAX, after), (i64::MIN, 0, None)],
+    }
+}
+
+/// The rows of one status and one stretch.
 async fn page(
     connection: &mut AnyConnection,
-    filter: &RunFilter,
-    status: Option<RunStatus>,
-    order: RunOrder,
-    after: Option<&RunCursor>,
-    limit: i64,
+    (filter, status, order): (&RunFilter, Option<RunStatus>, RunOrder),
+    (lowest, end, after): Stretch<'_>,
+    (limit, sqlite): (i64, bool),
 ) -> Result<Vec<RunRow>, StoreError> {
-    let (from, to) = (filter.from.unwrap_or(Millis(i64::MIN)), filter.to.unwrap_or(Millis(i64::MAX)));
-    // An id is never empty, so (time, "") lies before every run of that time.
-    let edge = |created_at| RunCursor { created_at, id: String::new() };
-    let (begin, end) = match order {
-        RunOrder::NewestFirst => (after.map_or(edge(to), |cursor| cursor.clone().min(edge(to))), from),
-        RunOrder::OldestFirst => (after.map_or(edge(from), |cursor| cursor.clone().max(edge(from))), to),
+    // An id is never empty, so (value, "") lies before every run of that value.
+    let after = after.map(|cursor| (cursor.value, cursor.id.clone()));
+    let (begin, other) = if order.descends() {
+        (after.map_or((end, String::new()), |after| after.min((end, String::new()))), lowest)
+    } else {
+        (after.map_or((lowest, String::new()), |after| after.max((lowest, String::new()))), end)
     };
     // Safe: made of constants, see `page_sql`.
-    let mut query = sqlx::query(AssertSqlSafe(page_sql(filter, status.is_some(), order)))
-        .bind(begin.created_at.0)
-        .bind(begin.id)
-        .bind(end.0)
+    let mut query = sqlx::query(AssertSqlSafe(page_sql(filter, status.is_some(), order, sqlite)))
+        .bind(begin.0)
+        .bind(begin.1)
+        .bind(other)
         .bind(limit);
     if let Some(pipeline) = &filter.pipeline {
         query = query.bind(pipeline);
@@ -152,6 +223,11 @@ async fn page(
     }
     if let Some(kind) = filter.error_type {
         query = query.bind(kind.as_str());
+    }
+    if order.key() == RunKey::Duration {
+        for time in [filter.from, filter.to].into_iter().flatten() {
+            query = query.bind(time.0);
+        }
     }
     query.fetch_all(connection).await?.iter().map(RunRow::read).collect()
 }
@@ -185,16 +261,28 @@ impl Store {
             // One state for all of them, or a run that changes its status meanwhile could show twice or not at all.
             let mut tx = self.read().await?;
             for status in asked {
-                rows.extend(page(&mut tx, filter, status, order, after, fetch).await?);
+                let mut left = fetch;
+                for stretch in stretches(filter, order, after) {
+                    let found = page(&mut tx, (filter, status, order), stretch, (left, self.is_sqlite())).await?;
+                    left -= i64::try_from(found.len()).unwrap_or(left);
+                    rows.extend(found);
+                    if left == 0 {
+                        break;
+                    }
+                }
             }
             tx.commit().await?;
-            rows.sort_by(|a, b| (a.spec.created_at, &a.spec.id).cmp(&(b.spec.created_at, &b.spec.id)));
-            if order == RunOrder::NewestFirst {
-                rows.reverse();
-            }
+            let key = order.key();
+            rows.sort_by(|a, b| {
+                let (a, b) = ((key.of(a), &a.spec.id), (key.of(b), &b.spec.id));
+                let last = |value: i64| order == RunOrder::ShortestFirst && value < 0;
+                let rising = (last(a.0), a).cmp(&(last(b.0), b));
+                if order.descends() { rising.reverse() } else { rising }
+            });
             let more = rows.len() > size;
             rows.truncate(size);
-            let next = rows.last().filter(|_| more).map(RunCursor::of);
+            let next =
+                rows.last().filter(|_| more).map(|run| RunCursor { key, value: key.of(run), id: run.spec.id.clone() });
             Ok(RunRows { rows, next })
         })
         .await

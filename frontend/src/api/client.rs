@@ -86,7 +86,7 @@ pub fn get_even<T: DeserializeOwned + 'static>(url: &str, status: u16) -> Ask<T>
 
 /// A write with a body that answers with a document.
 pub fn write<B: Serialize, T: DeserializeOwned + 'static>(method: Method, url: &str, body: &B) -> Ask<T> {
-    Ask(sent(Question::Write(ours(method, url).json(body)), None, read::<T>), PhantomData)
+    Ask(sent(Question::Write(with(method, url, json::to_string(body))), None, read::<T>), PhantomData)
 }
 
 /// A write without a body that answers with a document.
@@ -96,7 +96,7 @@ pub fn order<T: DeserializeOwned + 'static>(method: Method, url: &str) -> Ask<T>
 
 /// A write with a body whose answer does not matter.
 pub fn deliver<B: Serialize>(method: Method, url: &str, body: &B) -> Ask<()> {
-    Ask(sent(Question::Write(ours(method, url).json(body)), None, nothing), PhantomData)
+    Ask(sent(Question::Write(with(method, url, json::to_string(body))), None, nothing), PhantomData)
 }
 
 /// A write without a body whose answer does not matter.
@@ -106,6 +106,12 @@ pub fn dismiss(method: Method, url: &str) -> Ask<()> {
 
 fn ours(method: Method, url: &str) -> RequestBuilder {
     RequestBuilder::new(url).method(method).header(CSRF_HEADER, "1")
+}
+
+/// With a document as its body. One that cannot be written is sent without, and the server says what is missing.
+#[inline(never)]
+fn with(method: Method, url: &str, body: Result<String, json::Unfit>) -> Result<Request, gloo_net::Error> {
+    ours(method, url).header("content-type", "application/json").body(body.unwrap_or_default())
 }
 
 /// What is asked.

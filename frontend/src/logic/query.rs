@@ -68,6 +68,48 @@ pub fn safe_next(query: &str) -> String {
         .unwrap_or_else(|| "/".to_owned())
 }
 
+/// Order of the list of runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RunOrder {
+    /// Latest first.
+    #[default]
+    Newest,
+    /// Earliest first.
+    Oldest,
+    /// Longest first.
+    Longest,
+    /// Shortest first.
+    Shortest,
+}
+
+impl RunOrder {
+    /// Every order.
+    pub const ALL: [Self; 4] = [Self::Newest, Self::Oldest, Self::Longest, Self::Shortest];
+
+    /// Its name in an address and for the API; the usual one needs none.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Newest => "",
+            Self::Oldest => "asc",
+            Self::Longest => "longest",
+            Self::Shortest => "shortest",
+        }
+    }
+
+    /// The order of that name, and the usual one for any other.
+    #[must_use]
+    pub fn parse(name: &str) -> Self {
+        Self::ALL.into_iter().find(|order| order.as_str() == name).unwrap_or_default()
+    }
+
+    /// What a click on a column's head asks for: that column, and the other way round when it is that column's already.
+    #[must_use]
+    pub fn turned(self, (first, second): (Self, Self)) -> Self {
+        if self == first { second } else { first }
+    }
+}
+
 /// What the list of runs shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunFilter {
@@ -79,8 +121,8 @@ pub struct RunFilter {
     pub trigger: Option<Trigger>,
     /// Failed for this cause.
     pub cause: Option<ErrorType>,
-    /// Oldest first.
-    pub oldest_first: bool,
+    /// In this order.
+    pub order: RunOrder,
     /// From this day on, as a date field writes it; empty for all.
     pub from: String,
     /// Up to and with this day.
@@ -98,7 +140,7 @@ impl RunFilter {
                 "status" => filter.status.extend(value.split(',').filter_map(RunStatus::parse)),
                 "trigger" => filter.trigger = Trigger::parse(&value),
                 "error_type" => filter.cause = ErrorType::parse(&value),
-                "order" => filter.oldest_first = value == "asc",
+                "order" => filter.order = RunOrder::parse(&value),
                 "from" => filter.from = value,
                 "to" => filter.to = value,
                 _ => {}
@@ -116,7 +158,7 @@ impl RunFilter {
             ("status", status.join(",")),
             ("trigger", self.trigger.map(Trigger::as_str).unwrap_or_default().to_owned()),
             ("error_type", self.cause.map(ErrorType::as_str).unwrap_or_default().to_owned()),
-            ("order", if self.oldest_first { "asc" } else { "" }.to_owned()),
+            ("order", self.order.as_str().to_owned()),
             ("from", self.from.clone()),
             ("to", self.to.clone()),
         ]
@@ -141,13 +183,22 @@ mod tests {
             status: vec![RunStatus::Running, RunStatus::Failed],
             trigger: Some(Trigger::Schedule),
             cause: Some(ErrorType::Oom),
-            oldest_first: true,
+            order: RunOrder::Shortest,
             from: "2026-01-31".into(),
             to: String::new(),
         };
         assert_eq!(RunFilter::parse(&build(&filter.pairs())), filter);
         assert_eq!(RunFilter::parse("?status=NOPE&trigger=x&foo"), RunFilter::default());
         assert_eq!(build(&RunFilter::default().pairs()), "");
+    }
+
+    #[test]
+    fn a_column_is_turned_by_its_second_click() {
+        let duration = (RunOrder::Longest, RunOrder::Shortest);
+        assert_eq!(RunOrder::Newest.turned(duration), RunOrder::Longest);
+        assert_eq!(RunOrder::Longest.turned(duration), RunOrder::Shortest);
+        assert_eq!(RunOrder::Shortest.turned(duration), RunOrder::Longest);
+        assert!(RunOrder::ALL.into_iter().all(|order| RunOrder::parse(order.as_str()) == order));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use yew::prelude::*;
 
 use crate::logic::format::short_id;
 use crate::logic::outcome::{Outcome, Tone};
+use crate::logic::query::RunOrder;
 use crate::route::Route;
 use crate::router::{Link, use_navigator};
 use crate::text::use_text;
@@ -21,6 +22,12 @@ pub struct RunTableProps {
     /// Whether the pipeline is named.
     #[prop_or(true)]
     pub with_pipeline: bool,
+    /// Their order.
+    #[prop_or_default]
+    pub order: RunOrder,
+    /// Asks for another one, by its name.
+    #[prop_or_default]
+    pub onorder: Option<Callback<String>>,
 }
 
 /// The table.
@@ -36,8 +43,8 @@ pub fn RunTable(props: &RunTableProps) -> Html {
                         <th scope="col">{t.runs.pipeline}</th>
                     }
                     <th scope="col">{t.runs.trigger}</th>
-                    <th scope="col" class="right">{t.runs.duration}</th>
-                    <th scope="col" class="right">{t.runs.started}</th>
+                    {head(t.runs.duration, props, (RunOrder::Longest, RunOrder::Shortest))}
+                    {head(t.runs.started, props, (RunOrder::Newest, RunOrder::Oldest))}
                 </tr>
             </thead>
             <tbody>
@@ -47,6 +54,21 @@ pub fn RunTable(props: &RunTableProps) -> Html {
             </tbody>
         </table>
     }
+}
+
+/// The head of a column that can be ordered by: falling first, then rising.
+fn head(name: &'static str, props: &RunTableProps, orders: (RunOrder, RunOrder)) -> Html {
+    let Some(onorder) = &props.onorder else { return html! { <th scope="col" class="right">{name}</th> } };
+    let now = if props.order == orders.0 {
+        "descending"
+    } else if props.order == orders.1 {
+        "ascending"
+    } else {
+        "none"
+    };
+    let next = props.order.turned(orders).as_str();
+    let onclick = onorder.reform(move |_: MouseEvent| next.to_owned());
+    html! { <th scope="col" class="right" aria-sort={now}><button type="button" class="sort" {onclick}>{name}</button></th> }
 }
 
 /// Props of [`RunRow`].

@@ -9,7 +9,7 @@ use yew::prelude::*;
 use crate::api;
 use crate::hooks::{TabState, use_live, use_load, use_tab};
 use crate::logic::fault::Fault;
-use crate::logic::query::{RunFilter, build};
+use crate::logic::query::{RunFilter, RunOrder, build};
 use crate::providers::toasts::use_toaster;
 use crate::route::Route;
 use crate::router::{use_location, use_navigator};
@@ -86,7 +86,8 @@ pub fn Runs() -> Html {
     causes.extend(ErrorType::ALL.map(|cause| {
         option(cause.as_str(), if cause == ErrorType::ExitCode { t.run.exit_code } else { t.cause(cause) })
     }));
-    let orders = vec![option("", t.runs.newest), option("asc", t.runs.oldest)];
+    let orders = RunOrder::ALL.map(|order| option(order.as_str(), t.order(order))).to_vec();
+    let onorder = with(|filter, value| filter.order = RunOrder::parse(&value));
     let status: Vec<&str> = filter.status.iter().map(|status| status.as_str()).collect();
     let clear = change.reform(|()| RunFilter::default());
     html! {
@@ -101,15 +102,15 @@ pub fn Runs() -> Html {
                     onchange={with(|filter, value| filter.cause = ErrorType::parse(&value))} />
                 <Choice label={t.runs.trigger} options={triggers} value={filter.trigger.map_or("", Trigger::as_str)} testid="filter-trigger"
                     onchange={with(|filter, value| filter.trigger = Trigger::parse(&value))} />
-                <Choice label={t.runs.order} options={orders} value={if filter.oldest_first { "asc" } else { "" }} testid="filter-order"
-                    onchange={with(|filter, value| filter.oldest_first = value == "asc")} />
+                <Choice label={t.runs.order} options={orders} value={filter.order.as_str()} testid="filter-order"
+                    onchange={onorder.clone()} />
                 {day("from", t.pipes.from, &filter.from, &with(|filter, value| filter.from = value))}
                 {day("to", t.pipes.to, &filter.to, &with(|filter, value| filter.to = value))}
                 if filter.is_narrow() {
                     <Button text={t.runs.clear} icon={Icon::Close} look={Look::Ghost} small=true onclick={clear.clone()} />
                 }
             </div>
-            <RunList filter={filter} onclear={clear} />
+            <RunList filter={filter} onclear={clear} {onorder} />
         </div>
     }
 }
@@ -134,6 +135,9 @@ pub struct RunListProps {
     /// Clears the filters.
     #[prop_or_default]
     pub onclear: Callback<()>,
+    /// Asks for another order, by its name; without it the heads of the columns are no buttons.
+    #[prop_or_default]
+    pub onorder: Option<Callback<String>>,
 }
 
 /// A live list of runs.
@@ -201,7 +205,7 @@ pub fn RunList(props: &RunListProps) -> Html {
         }
         html! {
             <>
-                <div class="card card-flush"><RunTable runs={rows.items.clone()} with_pipeline={props.with_pipeline} /></div>
+                <div class="card card-flush"><RunTable runs={rows.items.clone()} with_pipeline={props.with_pipeline} order={props.filter.order} onorder={props.onorder.clone()} /></div>
                 <footer class="list-foot">
                     if rows.next.is_some() {
                         <Button text={t.common.load_more} busy={*more_busy} onclick={onmore} testid="load-more" />

@@ -205,6 +205,8 @@ pub const TEXTS: Texts = Texts {
         clear: "Filter leeren",
         newest: "Neueste zuerst",
         oldest: "Älteste zuerst",
+        longest: "Längste zuerst",
+        shortest: "Kürzeste zuerst",
         order: "Reihenfolge",
         end: "Das sind alle.",
     },

@@ -205,6 +205,8 @@ pub const TEXTS: Texts = Texts {
         clear: "Clear filters",
         newest: "Newest first",
         oldest: "Oldest first",
+        longest: "Longest first",
+        shortest: "Shortest first",
         order: "Order",
         end: "That is all.",
     },

@@ -28,4 +28,4 @@ mod en_run;
 use super::{form, tables};
 
 /// Every language by its tag.
-pub const ALL: [(&str, tables::Texts); 2] = [("en", en::TEXTS), ("de", de::TEXTS)];
+pub static ALL: [(&str, tables::Texts); 2] = [("en", en::TEXTS), ("de", de::TEXTS)];

@@ -152,7 +152,7 @@ tables! {
     /// The list of runs.
     Runs {
         title, any_status, any_trigger, any_pipeline, any_cause, status, pipeline, trigger, cause, started, duration, empty,
-        empty_hint, empty_filtered, clear, newest, oldest, order, end
+        empty_hint, empty_filtered, clear, newest, oldest, longest, shortest, order, end
     }
     /// One run.
     RunTexts {

@@ -4,9 +4,21 @@ use chrono::{DateTime, Datelike as _, Local, NaiveDate, Utc};
 use fastflow_shared::Sentence;
 
 use super::Texts;
+use crate::logic::query::RunOrder;
 use crate::logic::{format, time};
 
 impl Texts {
+    /// The name of an order of runs.
+    #[must_use]
+    pub const fn order(&self, order: RunOrder) -> &'static str {
+        match order {
+            RunOrder::Newest => self.runs.newest,
+            RunOrder::Oldest => self.runs.oldest,
+            RunOrder::Longest => self.runs.longest,
+            RunOrder::Shortest => self.runs.shortest,
+        }
+    }
+
     /// How many runs wait and work.
     #[must_use]
     pub fn active(&self, running: i32, queued: i32) -> String {

@@ -28,7 +28,7 @@ fn write() -> Result<(), String> {
     let folder = folder.ok_or("Trunk calls this when it has built the page (see Trunk.toml)")?;
     let at = folder.join("index.html");
     let mut page = fs::read_to_string(&at).map_err(|error| format!("{}: {error}", at.display()))?;
-    for (tag, texts) in languages::ALL {
+    for (tag, texts) in &languages::ALL {
         let text = texts.write();
         let mut hash = DefaultHasher::new();
         text.hash(&mut hash);

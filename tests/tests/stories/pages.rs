@@ -1,19 +1,15 @@
 //! The pages that one looks after pipelines with: many at once, their files, a year's runs by day, and what every page offers.
 
-use fastflow_shared::{Role, SourceFile, SourceList, routes};
+use fastflow_shared::{Role, RunPage, SourceFile, SourceList, routes};
 use fastflow_tests::browser::{Browser, Look};
-use fastflow_tests::server::{PASSWORD, USER};
+use fastflow_tests::options::UvCache;
 use fastflow_tests::{Options, Server};
 use serde_json::json;
 
 /// A browser that is logged in and shows the dashboard.
 async fn signed_in(server: &Server, look: Look) -> Browser {
     let browser = Browser::open(look).await;
-    browser.goto(&server.base()).await;
-    browser.find("username").await.send_keys(USER).await.expect("typed");
-    browser.find("password").await.send_keys(PASSWORD).await.expect("typed");
-    browser.click("[data-testid='login-submit']").await;
-    browser.find("now").await;
+    browser.sign_in(server).await;
     browser
 }
 
@@ -135,5 +131,53 @@ async fn every_page_has_a_palette_a_help_sheet_a_title_and_a_way_back() {
     assert_eq!(icon, "/favicon-good.svg");
     browser.goto(&format!("{}/no/such/page", server.base())).await;
     browser.find("lost").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn runs_are_ordered_by_the_heads_of_their_columns() {
+    let fake = Options::new().env("FASTFLOW_TEST_ENGINE", "fake").uv_cache(UvCache::Own);
+    let server = Server::start(fake).await;
+    for name in ["slow", "quick"] {
+        server.pipeline(name, "print(1)");
+    }
+    let client = server.client();
+    let _ = client.post(routes::SYNC).await.expect(200);
+    for name in ["quick", "slow", "quick"] {
+        client.run_well(name).await;
+    }
+    server
+        .sql("UPDATE runs SET finished_at = started_at + CASE pipeline_name WHEN 'slow' THEN 61000 ELSE 2000 END")
+        .await;
+
+    let page: RunPage = client.fetch(&format!("{}?order=longest&limit=2", routes::RUNS)).await;
+    assert_eq!(page.items[0].pipeline_name, "slow");
+    let cursor = page.next_cursor.expect("there is one more");
+    let last: RunPage = client.fetch(&format!("{}?order=longest&limit=2&cursor={cursor}", routes::RUNS)).await;
+    assert_eq!((last.items.len(), last.next_cursor), (1, None));
+    // The place of one order says nothing in another.
+    let _ = client.get(&format!("{}?cursor={cursor}", routes::RUNS)).await.problem(422, "invalid_values");
+
+    let browser = signed_in(&server, Look { width: 1440, height: 900, language: "en-US" }).await;
+    browser.goto(&format!("{}/runs", server.base())).await;
+    let head = |sort: &str| format!("[data-testid='runs'] th:nth-child(4)[aria-sort='{sort}'] button");
+    let first = async |name: &str| {
+        browser.text_when("[data-testid='run-row']:first-child .run-name", name).await;
+    };
+    first("quick").await;
+    browser.click(&head("none")).await;
+    first("slow").await;
+    assert_eq!(browser.run("return location.search").await, "?order=longest");
+    // By keyboard: the head is still what has the focus.
+    browser.find_css(&head("descending")).await.send_keys("\u{e007}").await.expect("typed");
+    browser.find_css(&head("ascending")).await;
+    first("quick").await;
+    browser.picture("runs-shortest").await;
+    // A reload keeps it, and the other column ends it.
+    browser.goto(&format!("{}/runs?order=longest", server.base())).await;
+    first("slow").await;
+    browser.click("[data-testid='runs'] th:nth-child(5) button").await;
+    first("quick").await;
+    assert_eq!(browser.run("return location.search").await, "");
     browser.close().await;
 }

@@ -22,7 +22,9 @@ async fn fill(store: &Store) -> Vec<RunRow> {
         match number % 5 {
             0 => {}
             1 => assert!(record(store, &id, &[Event::Started], Facts::default(), 1).await.applied()),
-            2 => finish(store, &id, true, 1, 2).await,
+            // Of 0 to 3 seconds, and one whose clock went backwards.
+            2 if number == 57 => finish(store, &id, true, 9, 2).await,
+            2 => finish(store, &id, true, 1, 1 + number % 4 * 1_000).await,
             3 => {
                 let kind = ErrorType::ALL[number as usize % 10];
                 let facts = Facts { error_type: Some(kind), ..Facts::default() };
@@ -50,7 +52,7 @@ async fn walk(store: &Store, filter: &RunFilter, order: RunOrder, limit: u32) ->
 }
 
 #[tokio::test]
-async fn pages_of_every_filter_fit_together_in_both_orders() {
+async fn pages_of_every_filter_fit_together_in_every_order() {
     on_both(async |store| {
         let all = fill(&store).await;
         let mut filters = Vec::new();
@@ -82,6 +84,22 @@ async fn pages_of_every_filter_fit_together_in_both_orders() {
             expected.reverse();
             assert_eq!(walk(&store, &filter, RunOrder::NewestFirst, 7).await, expected, "{filter:?}");
             assert_eq!(walk(&store, &filter, RunOrder::NewestFirst, 60).await, expected, "{filter:?}");
+            let durations = |longest: bool| {
+                let mut runs: Vec<_> = all.iter().filter(fits).collect();
+                runs.sort_by_key(|run| {
+                    let millis = run.finished_at.zip(run.started_at).map_or(-1, |(end, start)| end.0 - start.0);
+                    (!longest && millis < 0, millis, run.spec.id.clone())
+                });
+                if longest {
+                    runs.reverse();
+                }
+                runs.into_iter().map(|run| run.spec.id.clone()).collect::<Vec<_>>()
+            };
+            for limit in [1, 7, 60] {
+                let told = format!("{filter:?}, {limit} at a time");
+                assert_eq!(walk(&store, &filter, RunOrder::LongestFirst, limit).await, durations(true), "{told}");
+                assert_eq!(walk(&store, &filter, RunOrder::ShortestFirst, limit).await, durations(false), "{told}");
+            }
         }
     })
     .await;
@@ -104,11 +122,13 @@ async fn a_run_inserted_meanwhile_moves_no_other() {
 
 #[test]
 fn cursors_of_strangers_are_refused() {
-    for text in ["", "1", "_", "1_", "x_a", "1_a'b", "1_a b", "99999999999999999999_a"] {
+    for text in ["", "1", "_", "1_", "x_a", "1_a'b", "1_a b", "99999999999999999999_a", "d_a", "x1_a"] {
         assert_eq!(RunCursor::parse(text), None, "{text}");
     }
-    let cursor = RunCursor { created_at: Millis(-5), id: "0197-a".into() };
-    assert_eq!(RunCursor::parse(&cursor.to_text()), Some(cursor));
+    for key in [RunKey::Accepted, RunKey::Duration] {
+        let cursor = RunCursor { key, value: -5, id: "0197-a".into() };
+        assert_eq!(RunCursor::parse(&cursor.to_text()), Some(cursor));
+    }
 }
 
 #[tokio::test]
@@ -153,7 +173,7 @@ async fn plan(store: &Store, statement: String) -> Vec<String> {
 #[tokio::test]
 async fn every_page_is_read_from_an_index_in_its_order() {
     let (store, _folder) = sqlite().await;
-    for order in [RunOrder::NewestFirst, RunOrder::OldestFirst] {
+    for order in RunOrder::ALL {
         for bits in 0..16 {
             let filter = RunFilter {
                 pipeline: (bits & 1 != 0).then(|| "etl".to_owned()),
@@ -161,7 +181,7 @@ async fn every_page_is_read_from_an_index_in_its_order() {
                 error_type: (bits & 4 != 0).then_some(ErrorType::Oom),
                 ..RunFilter::default()
             };
-            let steps = plan(&store, page_sql(&filter, bits & 8 != 0, order)).await.join("; ");
+            let steps = plan(&store, page_sql(&filter, bits & 8 != 0, order, true)).await.join("; ");
             assert!(steps.contains("SEARCH runs USING INDEX") && !steps.contains("TEMP B-TREE"), "{filter:?}: {steps}");
         }
     }

@@ -60,7 +60,11 @@ async fn timed<T>(what: &str, call: impl Future<Output = Result<T, StoreError>>)
 }
 
 async fn measure(store: &Store, statistics: bool) {
-    let middle = RunCursor { created_at: Millis(500_000_000), id: "run-1500000".into() };
+    let middle = |key: RunKey| RunCursor {
+        key,
+        value: if key == RunKey::Accepted { 500_000_000 } else { 500 },
+        id: "run-1500000".into(),
+    };
     let name = |name: &str| Some(name.to_owned());
     let all = RunFilter::default();
     let filters = [
@@ -94,10 +98,10 @@ async fn measure(store: &Store, statistics: bool) {
     // The first statement on a connection also opens it.
     store.ping(Duration::from_secs(5)).await.expect("answers");
     for (what, filter) in &filters {
-        for order in [RunOrder::NewestFirst, RunOrder::OldestFirst] {
+        for order in RunOrder::ALL {
             let first = timed(&format!("{what}, {order:?}"), store.runs_page(filter, order, None, 50)).await;
             let second = format!("{what}, {order:?}, from the middle: {} rows before", first.rows.len());
-            timed(&second, store.runs_page(filter, order, Some(&middle), 50)).await;
+            timed(&second, store.runs_page(filter, order, Some(&middle(order.key())), 50)).await;
         }
     }
     timed("latest of all pipelines", store.latest_runs(20)).await;

@@ -109,6 +109,8 @@ async fn measure(database: Database, runs: i64) -> Vec<(&'static str, String)> {
             };
             both(&page(&format!("&trigger=api&from={}&to={}", day(6), day(5))).await)
         }),
+        ("longest", both(&page("&order=longest").await)),
+        ("shortest of a pipeline", both(&page("&order=shortest&pipeline=p7").await)),
         ("the page in the middle", both(&page(&format!("&cursor={cursor}")).await)),
         ("detail", both(&ask(client, &detail).await)),
         ("dashboard: overview", both(&ask(client, routes::OVERVIEW).await)),
@@ -143,7 +145,7 @@ async fn ask(client: &Client, path: &str) -> Times {
 }
 
 /// Up to that version, or to the present.
-async fn migrate(pool: &AnyPool, up_to: Option<i64>) {
+pub async fn migrate(pool: &AnyPool, up_to: Option<i64>) {
     let mut migrator = Migrator::new(place::repository().join("migrations")).await.expect("migrations");
     if let Some(last) = up_to {
         let old = migrator.migrations.iter().filter(|migration| migration.version <= last).cloned().collect();

@@ -22,6 +22,7 @@ mod size;
 mod starts;
 mod sync;
 mod usage;
+mod web;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -93,6 +94,7 @@ async fn measure(part: Part, report: &mut Report) {
         Part::Schedules => schedules::part(report).await,
         Part::Million => database::part(report).await,
         Part::Soak => fake::soak(report).await,
+        Part::Web => web::part(report).await,
         Part::Size => size::part(report).await,
     }
 }

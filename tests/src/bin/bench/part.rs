@@ -14,12 +14,13 @@ pub enum Part {
     Schedules,
     Million,
     Soak,
+    Web,
     Size,
 }
 
 impl Part {
     /// Every part, in the order in which they run.
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Starts,
         Self::Burst,
         Self::Flood,
@@ -31,6 +32,7 @@ impl Part {
         Self::Schedules,
         Self::Million,
         Self::Soak,
+        Self::Web,
         Self::Size,
     ];
 
@@ -50,6 +52,7 @@ impl Part {
             Self::Schedules => ("schedules", "500 jobs due in one minute, and 1,000 that are not"),
             Self::Million => ("million", "1,000,000 stored runs on both databases (MILLION_RUNS: another number)"),
             Self::Soak => ("soak", "100,000 runs: memory, open files, disk (SOAK_RUNS: another number)"),
+            Self::Web => ("web", "500 pipelines and 10,000 runs in a browser: waits, memory (WEB_MINUTES), 20 tabs"),
             Self::Size => ("size", "the SPA over the wire, the binary"),
         }
     }
