@@ -37,6 +37,7 @@ pub const WIDTHS: [u32; 2] = [1440, 390];
 /// Whether nothing is on its way any more: no skeleton, no animation, every font there.
 const AT_REST: &str = "if (document.querySelector('.skeleton, .splash') || document.fonts.status !== 'loaded') return false;\
     document.getAnimations().forEach(one => { try { one.finish() } catch { one.cancel() } });\
+    if (document.getAnimations().some(one => one instanceof CSSTransition)) return false;\
     return document.readyState === 'complete' && document.querySelector('h1') !== null";
 
 /// The browser's clock stands still at `AT`, for pages say how long ago something was.
