@@ -219,6 +219,8 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
+        // Unless it was closed, it would ask the driver to, from a thread that is waited for: after a panic, for ever.
+        let _ = self.page.clone().leak();
         let _ = self.driver.start_kill();
         sweep::kill_browser(&self.folder);
         let _ = std::fs::remove_dir_all(&self.folder);

@@ -6,6 +6,7 @@
 //! | `pipelines` | pipelines written by the story, or taken from `examples/` |
 //! | `client`, `sse`, `viewer` | HTTP as a program speaks it; event streams; somebody who watches a log |
 //! | `docker`, `postgres`, `browser` | what stands around the server |
+//! | `looks`, `showcase`, `compare` | how a page is looked at, a server that is worth it, and what it should look like |
 //! | `git`, `http`, `authority` | repositories, who serves them, and who vouches for that |
 //! | `python` | a mirror of interpreters |
 //! | `daemon`, `proxy` | a Docker that can be stopped; a door to Docker or a database that can be shut |
@@ -19,10 +20,12 @@ pub mod authority;
 pub mod bench;
 pub mod browser;
 pub mod client;
+pub mod compare;
 pub mod daemon;
 pub mod docker;
 pub mod git;
 pub mod http;
+pub mod looks;
 pub mod options;
 pub mod pipelines;
 pub mod place;
@@ -30,6 +33,7 @@ pub mod postgres;
 pub mod proxy;
 pub mod python;
 pub mod server;
+pub mod showcase;
 pub mod sse;
 mod sweep;
 pub mod viewer;

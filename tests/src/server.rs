@@ -352,6 +352,23 @@ impl Server {
         connection.close().await.expect("closed");
     }
 
+    /// Executes statements on its database in one transaction, beside it.
+    ///
+    /// # Panics
+    /// When the database refuses one of them.
+    pub async fn sql_all(&self, statements: Vec<String>) {
+        use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
+        sqlx::any::install_default_drivers();
+        let mut connection = sqlx::AnyConnection::connect(&self.database_url()).await.expect("its database");
+        let mut transaction = connection.begin().await.expect("a transaction");
+        for statement in statements {
+            let done = transaction.execute(AssertSqlSafe(statement.clone())).await;
+            done.unwrap_or_else(|error| panic!("{statement}: {error}"));
+        }
+        transaction.commit().await.expect("committed");
+        connection.close().await.expect("closed");
+    }
+
     /// Every row of every table as text, as a dump has it.
     ///
     /// # Panics

@@ -2,7 +2,9 @@
 //! leaves nothing behind. `scripts/test NAME` runs those whose name contains NAME.
 
 mod access;
+mod accessible;
 mod admission;
+mod appearance;
 mod audit;
 mod backups;
 mod browser;
@@ -44,4 +46,5 @@ mod sync_tls;
 mod user_namespaces;
 mod validation;
 mod viewers;
+mod walks;
 mod web_budget;
