@@ -63,12 +63,20 @@ impl Browser {
         Self { page: page.expect("Chromium starts"), driver, driver_address: address, folder }
     }
 
-    /// Goes to an address.
+    /// Goes to an address. Once more when the browser broke it off: it does whenever a story beside this one makes or
+    /// removes a Docker network, and then shows a page of its own.
     ///
     /// # Panics
     /// When the browser is gone.
     pub async fn goto(&self, url: &str) {
-        self.page.goto(url).await.expect("the page is opened");
+        self.shown(url, async || match self.page.goto(url).await {
+            Err(error) if error.to_string().contains("ERR_NETWORK_CHANGED") => None,
+            opened => {
+                opened.expect("the page is opened");
+                Some(())
+            }
+        })
+        .await;
     }
 
     /// The element with this test id, once it is shown.
@@ -129,9 +137,10 @@ impl Browser {
         tokio::time::timeout(SHOW, told).await.unwrap_or_else(|_| "the browser does not answer".to_owned())
     }
 
-    /// What was written to the browser's console, failed requests among it.
+    /// What was written to the browser's console, failed requests among it. Not in WebDriver's standard.
     async fn messages(&self) -> Result<serde_json::Value, reqwest::Error> {
-        self.ask("se/log", &json!({ "type": "browser" })).await
+        let url = format!("{}/session/{}/se/log", self.driver_address, self.page.session_id());
+        reqwest::Client::new().post(url).json(&json!({ "type": "browser" })).send().await?.json().await
     }
 
     /// Lets requests for addresses of these forms fail, as if the network had changed meanwhile; none, once empty.
@@ -140,16 +149,8 @@ impl Browser {
     /// When the browser is gone.
     pub async fn break_off(&self, forms: &[&str]) {
         for (command, values) in [("Network.enable", json!({})), ("Network.setBlockedURLs", json!({ "urls": forms }))] {
-            let answer = self.ask("goog/cdp/execute", &json!({ "cmd": command, "params": values })).await;
-            let answer = answer.expect("chromedriver answers");
-            assert!(answer["value"]["error"].is_null(), "{command}: {answer}");
+            self.tools(command, values).await;
         }
-    }
-
-    /// A command of chromedriver that WebDriver's standard does not have.
-    async fn ask(&self, command: &str, body: &serde_json::Value) -> Result<serde_json::Value, reqwest::Error> {
-        let url = format!("{}/session/{}/{command}", self.driver_address, self.page.session_id());
-        reqwest::Client::new().post(url).json(body).send().await?.json().await
     }
 
     /// What a script on the page returns.
@@ -173,7 +174,7 @@ impl Browser {
     /// # Panics
     /// When it refuses.
     pub async fn tools(&self, command: &str, with: serde_json::Value) -> serde_json::Value {
-        self.page.cdp().send_raw(command, with).await.expect("the tools answer")
+        self.page.cdp().send_raw(command, with).await.unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
     /// Runs a script in every page from now on, before its own.

@@ -1,11 +1,9 @@
 //! How a page is looked at: its width, its theme, its language, its clock, and whether it has come to rest.
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::Server;
 use crate::browser::Browser;
-use crate::server::{PASSWORD, USER};
 use crate::wait::{PATIENCE, until};
 
 /// Light or dark.
@@ -46,18 +44,6 @@ const CLOCK: &str = "{ const At = AT, Real = Date; const Fixed = class extends R
     window.Date = Fixed; }";
 
 impl Browser {
-    /// Signs in as the first user, on the login page that is shown.
-    ///
-    /// # Panics
-    /// When there is none.
-    pub async fn sign_in(&self, server: &Server) {
-        self.goto(&server.base()).await;
-        self.find("username").await.send_keys(USER).await.expect("typed");
-        self.find("password").await.send_keys(PASSWORD).await.expect("typed");
-        self.click("[data-testid='login-submit']").await;
-        self.find("now").await;
-    }
-
     /// Takes on a width and a theme, as if the window and the system had them; also on a page that is shown already. Nothing
     /// moves that need not.
     ///
@@ -66,10 +52,10 @@ impl Browser {
     pub async fn wear(&self, width: u32, theme: Theme) {
         let height = height(width);
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500 });
-        self.tell("Emulation.setDeviceMetricsOverride", size).await;
+        self.tools("Emulation.setDeviceMetricsOverride", size).await;
         let features = json!([{ "name": "prefers-color-scheme", "value": theme.name() },
             { "name": "prefers-reduced-motion", "value": "reduce" }]);
-        self.tell("Emulation.setEmulatedMedia", json!({ "features": features })).await;
+        self.tools("Emulation.setEmulatedMedia", json!({ "features": features })).await;
         let worn = format!("return matchMedia('(prefers-color-scheme: {})').matches", theme.name());
         until("the page to have taken on its look", PATIENCE, async || (self.run(&worn).await == true).then_some(()))
             .await;
@@ -81,15 +67,7 @@ impl Browser {
     /// When the browser refuses.
     pub async fn freeze(&self, at: DateTime<Utc>) {
         self.before_each_page(&CLOCK.replace("AT,", &format!("{},", at.timestamp_millis()))).await;
-        self.tell("Emulation.setTimezoneOverride", json!({ "timezoneId": "UTC" })).await;
-    }
-
-    /// Runs a script in all pages from now on, before theirs.
-    ///
-    /// # Panics
-    /// When the browser refuses.
-    pub async fn before_each_page(&self, script: &str) {
-        self.tell("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
+        self.tools("Emulation.setTimezoneOverride", json!({ "timezoneId": "UTC" })).await;
     }
 
     /// Waits until a page has nothing on its way any more.
@@ -129,10 +107,6 @@ impl Browser {
     pub async fn press(&self, keys: &str) {
         let place = self.page.active_element().await.expect("something has the focus, if only the page");
         place.send_keys(keys).await.expect("keys are pressed");
-    }
-
-    async fn tell(&self, command: &str, what: Value) {
-        self.page.cdp().send_raw(command, what).await.unwrap_or_else(|error| panic!("{command}: {error}"));
     }
 }
 
