@@ -850,8 +850,8 @@ fn declared() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for entry in fs::read_dir(source).expect("the folder of shared") {
         let path = entry.expect("an entry").path();
-        // The reader of JSON is no type of the conversation.
-        if path.ends_with("json.rs") {
+        // The reader and the writer of JSON (`json.rs` and the folder `json`) are no types of the conversation.
+        if path.file_stem().is_some_and(|stem| stem == "json") {
             continue;
         }
         for line in fs::read_to_string(path).expect("a text").lines() {
