@@ -43,6 +43,13 @@ async fn signed_in(server: &Server, frozen: Option<DateTime<Utc>>) -> Browser {
     browser
 }
 
+/// Waits until a run's page has the last line of the log and has drawn it.
+async fn all_of_its_log(browser: &Browser, page: &str) {
+    if page.starts_with("/runs/") {
+        browser.find_css("[data-testid='log-link'][data-state='is-idle']").await;
+    }
+}
+
 #[tokio::test]
 async fn the_pages_look_as_they_were_reviewed() {
     let server = Server::start(showcase::options()).await;
@@ -67,6 +74,7 @@ async fn the_pages_look_as_they_were_reviewed() {
             browser.wear(width, Theme::Light).await;
             browser.goto(&format!("{}{page}", server.base())).await;
             browser.find(shows).await;
+            all_of_its_log(&browser, page).await;
             for theme in Theme::ALL {
                 browser.wear(width, theme).await;
                 browser.rest().await;
@@ -109,6 +117,7 @@ async fn the_documentation_shows_pages_as_they_are() {
             browser.wear(WIDTHS[0], Theme::Light).await;
             browser.goto(&format!("{}{page}", server.base())).await;
             browser.find(shows).await;
+            all_of_its_log(&browser, page).await;
             browser.rest().await;
             let png = browser.page.screenshot_as_png().await.expect("a picture of the page");
             compare::store_with_palette(&images.join(format!("{name}.png")), &png);
