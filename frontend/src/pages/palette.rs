@@ -143,6 +143,7 @@ fn Palette(props: &PaletteProps) -> Html {
     let runs = use_load((), |()| api::runs(RunFilter::default(), None, api::PAGE));
     let typed_text = use_state_eq(String::new);
     let at = use_state_eq(|| 0_usize);
+    let entered = use_state_eq(|| false);
     use_effect_with((), |()| {
         browser::focus("palette-input");
     });
@@ -219,17 +220,27 @@ fn Palette(props: &PaletteProps) -> Html {
         })
     };
     let onkeydown = {
-        let (act, at, len) = (act.clone(), at.setter(), fitting.len().max(1));
+        let (entered, at, len) = (entered.setter(), at.setter(), fitting.len().max(1));
         Callback::from(move |event: KeyboardEvent| {
             match event.key().as_str() {
                 "ArrowDown" => at.set((chosen + 1) % len),
                 "ArrowUp" => at.set((chosen + len - 1) % len),
-                "Enter" => act.emit(chosen),
+                "Enter" => entered.set(true),
                 _ => return,
             }
             event.prevent_default();
         })
     };
+    // Done once the list of all that was typed is drawn: who types quickly is ahead of what is shown.
+    {
+        let (act, setter) = (act.clone(), entered.setter());
+        use_effect_with(*entered, move |entered| {
+            if *entered {
+                setter.set(false);
+                act.emit(chosen);
+            }
+        });
+    }
     use_effect_with(chosen, |chosen| {
         let row = browser::document().and_then(|document| document.get_element_by_id(&format!("command-{chosen}")));
         let options = web_sys::ScrollIntoViewOptions::new();

@@ -4,15 +4,25 @@
 use fastflow_shared::{RunStatus, routes};
 use fastflow_tests::browser::{Browser, Look};
 use fastflow_tests::looks::{Theme, WIDTHS, height};
+use fastflow_tests::options::Database;
 use fastflow_tests::wait::{PATIENCE, until};
-use fastflow_tests::{Server, showcase};
+use fastflow_tests::{Options, Server, showcase};
 
 const DESK: u32 = WIDTHS[0];
 const PHONE: u32 = WIDTHS[1];
 
 /// Somebody who is signed in to a server that looks lived in.
 async fn somebody(width: u32, theme: Theme, language: &'static str) -> (Server, showcase::Showcase, Browser) {
-    let server = Server::start(showcase::options()).await;
+    somebody_at(showcase::options(), width, theme, language).await
+}
+
+async fn somebody_at(
+    options: Options,
+    width: u32,
+    theme: Theme,
+    language: &'static str,
+) -> (Server, showcase::Showcase, Browser) {
+    let server = Server::start(options).await;
     let seen = showcase::fill(&server, chrono::Utc::now(), true).await;
     let browser = Browser::open(Look { width: DESK, height: height(DESK), language }).await;
     browser.wear(width, theme).await;
@@ -107,7 +117,9 @@ async fn a_person_keeps_secrets_and_schedules_on_a_phone() {
 
 #[tokio::test]
 async fn an_admin_changes_a_setting_looks_at_the_disk_and_tests_a_connection() {
-    let (server, _, browser) = somebody(DESK, Theme::Light, "en-US").await;
+    // Backups are SQLite's; whoever has PostgreSQL makes them with its own tools.
+    let options = showcase::options().database(Database::Sqlite);
+    let (server, _, browser) = somebody_at(options, DESK, Theme::Light, "en-US").await;
     visit(&browser, &server, "/settings", "setting", "settings").await;
     let row = "[data-name='MAX_CONCURRENT_RUNS']";
     browser.click(&format!("{row} [data-testid='setting-change']")).await;
