@@ -261,6 +261,12 @@ async fn flood(browser: &Browser, server: &Server) -> Table {
 
 async fn tabs(browser: &Browser, server: &Server) -> Table {
     let mut windows = vec![browser.page.window().await.expect("a window")];
+    // What the server needs by itself.
+    browser.goto("about:blank").await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let before = usage::cpu(server);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let alone = (usage::cpu(server) - before).as_secs_f64() / 30.0 * 100.0;
     browser.goto(&server.base()).await;
     for _ in 1..TABS {
         let tab = browser.page.new_tab().await.expect("a tab");
@@ -292,7 +298,8 @@ async fn tabs(browser: &Browser, server: &Server) -> Table {
     browser.page.switch_to_window(windows[0].clone()).await.expect("the tab");
     let share = spent.as_secs_f64() / 60.0 * 100.0;
     let mut table = Table::new("web_tabs", &["one browser with 20 tabs, while nothing runs", "in a minute"]);
-    table.row(&["share of a core that the server needs", &format!("{share:.2} %")]);
+    table.row(&["share of a core that the server needs, without any tab", &format!("{alone:.2} %")]);
+    table.row(&["share of a core that the server needs, with the tabs", &format!("{share:.2} %")]);
     table.row(&["requests of all tabs", &requests.to_string()]);
     table
 }
