@@ -71,6 +71,29 @@ wait_for() {
     done
 }
 
+# debian_root SUITE FOLDER PACKAGE,...: unpacks a small Debian there, as root, from the mirror that this machine's own apt uses (on
+# another distribution from debootstrap's default). What only people read is left out; licences stay.
+debian_root() {
+    local suite=$1 root=$2 packages=$3 mirror log
+    apt_install "unpacking a Debian" debootstrap debian-archive-keyring ca-certificates
+    # shellcheck disable=SC2016 # the fields are apt's
+    mirror=$(apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+        sed -n "s/^$suite main \(https\?:.*\)/\1/p" | head -n 1)
+    log=$(mktemp)
+    say "unpacking Debian $suite"
+    debootstrap --variant=minbase ${packages:+"--include=$packages"} "$suite" "$root" ${mirror:+"$mirror"} >"$log" 2>&1 || {
+        tail -n 30 "$log" >&2
+        die "debootstrap failed."
+    }
+    rm -rf "$log" "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/var/cache/debconf/*-old "$root"/var/log/* \
+        "$root"/usr/share/{man,info,locale,lintian,i18n,bug} "$root"/tmp/* "$root"/var/tmp/*
+    find "$root/usr/share/doc" ! -type d ! -name copyright -delete
+    find "$root/usr/share/doc" -type d -empty -delete
+    # Written by debootstrap for this machine; Docker mounts its own over them.
+    : >"$root/etc/hostname"
+    : >"$root/etc/resolv.conf"
+}
+
 # The image that every pipeline runs in. The same default stands in the server's configuration.
 worker_image() { setting WORKER_BASE_IMAGE ghcr.io/astral-sh/uv:python3.11-bookworm-slim; }
 

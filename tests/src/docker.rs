@@ -102,7 +102,7 @@ impl Drop for Image {
 }
 
 /// Removes everything of an instance. Blocking, for use while a story is dropped; says what went wrong and goes on.
-pub(crate) fn remove_all_of(instance: &str) {
+pub fn remove_all_of(instance: &str) {
     let run = |arguments: &[&str]| {
         let output = std::process::Command::new("docker").args(arguments).stdin(Stdio::null()).output();
         let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();

@@ -8,54 +8,67 @@ use fastflow_shared::{RunStatus, routes};
 use fastflow_tests::docker::{self, docker};
 use fastflow_tests::pipelines::Pipeline;
 use fastflow_tests::server::{PASSWORD, USER};
-use fastflow_tests::wait::until;
+use fastflow_tests::wait::{until, within};
 use fastflow_tests::{Client, place};
 
-const COUNTS: &str = "import os, time\nprint(sorted(os.listdir('.')), flush=True)\n\
+/// Takes five seconds and more to count to 500.
+pub const COUNTS: &str = "import os, time\nprint(sorted(os.listdir('.')), flush=True)\n\
     for n in range(1, 501):\n    print(f'line {n:04d}', flush=True)\n    time.sleep(0.01)\n";
 
-fn counted() -> String {
+/// What it prints.
+pub fn counted() -> String {
     let lines: String = (1..=500).map(|n| format!("line {n:04}\n")).collect();
     // `/app/counts` leads to `/app` itself.
     format!("['counts', 'main.py']\n{lines}")
 }
 
 /// The image, a volume, and what is started of them; removed with the value.
-pub struct Product {
+struct Product {
     /// Name of the image, and of the installation that is started of it.
-    pub name: String,
+    name: String,
     port: u16,
     /// Folder of its pipelines.
-    pub pipelines: std::path::PathBuf,
+    pipelines: std::path::PathBuf,
+}
+
+/// An image that was made already: the stories use it as it is, so that `scripts/image` can have the whole Dockerfile proved.
+pub fn finished() -> Option<String> {
+    std::env::var("FASTFLOW_TEST_IMAGE").ok().filter(|name| !name.is_empty())
+}
+
+/// Lays out what the stage `prebuilt` needs, with the program that the other stories test.
+pub fn context(folder: &Path) {
+    std::fs::create_dir_all(folder).expect("a folder");
+    for file in ["Dockerfile", "LICENSE"] {
+        std::fs::copy(place::repository().join(file), folder.join(file)).expect("a file of the repository");
+    }
+    // Without what only a debugger reads, which is most of it.
+    let mut strip = std::process::Command::new("strip");
+    let stripped = strip.arg("-o").arg(folder.join("fastflow")).arg(place::server_binary()).status();
+    assert!(stripped.expect("strip, which comes with every C compiler").success());
+}
+
+/// Builds an image; with the builder that every Docker has.
+pub async fn build(name: &str, folder: &Path, more: &[&str]) {
+    let mut build = tokio::process::Command::new("docker");
+    build.env("DOCKER_BUILDKIT", "0").args(["build", "--quiet", "--tag", name]).args(more).arg(folder);
+    let output = within(&format!("building {name}"), Duration::from_secs(120), build.kill_on_drop(true).output()).await;
+    let output = output.expect("docker");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 impl Product {
-    /// Builds the image of the program that the other stories test, on a stand-in for Debian.
-    pub async fn build() -> Self {
+    /// The image of the program that the other stories test, on a stand-in for Debian.
+    async fn build() -> Self {
         let name = place::unique();
         let root = place::scratch().join(&name);
-        let context = root.join("context");
-        std::fs::create_dir_all(&context).expect("a folder");
-        let repository = place::repository();
-        for file in ["Dockerfile", "LICENSE"] {
-            std::fs::copy(repository.join(file), context.join(file)).expect("a file of the repository");
+        if let Some(finished) = finished() {
+            docker(&["tag", &finished, &name]).await;
+        } else {
+            let base = format!("RUNTIME_IMAGE={}", docker::image());
+            context(&root.join("context"));
+            build(&name, &root.join("context"), &["--target", "prebuilt", "--build-arg", &base]).await;
         }
-        // Without what only a debugger reads, which is most of it.
-        let stripped = std::process::Command::new("strip")
-            .arg("-o")
-            .arg(context.join("fastflow"))
-            .arg(place::server_binary())
-            .status()
-            .expect("strip, which comes with every C compiler");
-        assert!(stripped.success());
-        let base = format!("RUNTIME_IMAGE={}", docker::image());
-        let folder = context.to_str().expect("UTF-8");
-        let mut build = tokio::process::Command::new("docker");
-        build.env("DOCKER_BUILDKIT", "0").args(["build", "--quiet", "--target", "prebuilt", "--build-arg", &base]);
-        build.args(["--tag", &name, folder]).kill_on_drop(true);
-        let output = tokio::time::timeout(Duration::from_secs(120), build.output()).await.expect("in time");
-        let output = output.expect("docker");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let pipelines = root.join("pipelines");
         std::fs::create_dir_all(&pipelines).expect("a folder");
         Self { name, port: place::free_port(), pipelines }
@@ -130,13 +143,7 @@ impl Drop for Product {
             }
         }
         run(&["rm", "--force", &format!("{}-server", self.name)]);
-        let filter = format!("label={}={}", docker::INSTANCE, self.name);
-        let left = std::process::Command::new("docker").args(["ps", "-aq", "--filter", &filter]).output();
-        let left = left.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-        for container in left.split_whitespace() {
-            run(&["rm", "--force", container]);
-        }
-        run(&["network", "rm", &format!("fastflow-{}", self.name)]);
+        docker::remove_all_of(&self.name);
         run(&["volume", "rm", &self.name]);
         run(&["image", "rm", "--force", &self.name]);
         let _ = std::fs::remove_dir_all(place::scratch().join(&self.name));
