@@ -28,6 +28,7 @@ fn the_text_keeps_the_rules_of_the_format() {
     docker_called("list", true, Duration::from_millis(3));
     database_called(true, Duration::from_millis(1));
     log_written(10);
+    log_viewed(10);
     request_answered(204);
     let text = render(&moment());
     assert!(METERS.is_some());
