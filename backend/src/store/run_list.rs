@@ -315,10 +315,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Corrupt`].
     pub async fn latest_runs_of(&self, pipeline: &str, limit: u32) -> Result<Vec<RunSummary>, StoreError> {
-        const SQL: &str = "SELECT id, status, error_type, created_at, started_at, finished_at FROM runs \
-            WHERE pipeline_name = $1 ORDER BY created_at DESC, id DESC LIMIT $2";
         self.within(async {
-            let query = sqlx::query(SQL).bind(pipeline).bind(i64::from(limit));
+            let query = sqlx::query(LATEST_OF).bind(pipeline).bind(i64::from(limit));
             query.fetch_all(&self.pool).await?.iter().map(read_summary).collect()
         })
         .await
@@ -386,6 +384,8 @@ pub(super) const LATEST_SQLITE: &str = "WITH edge AS MATERIALIZED (SELECT p.name
     SELECT r.pipeline_name, r.id, r.status, r.error_type, r.created_at, r.started_at, r.finished_at \
     FROM edge e CROSS JOIN runs r WHERE r.pipeline_name = e.name AND r.created_at >= e.since \
     ORDER BY r.pipeline_name, r.created_at DESC, r.id DESC";
+pub(super) const LATEST_OF: &str = "SELECT id, status, error_type, created_at, started_at, finished_at FROM runs \
+    WHERE pipeline_name = $1 ORDER BY created_at DESC, id DESC LIMIT $2";
 const LATEST_POSTGRES: &str = "SELECT r.pipeline_name, r.id, r.status, r.error_type, r.created_at, r.started_at, \
     r.finished_at FROM pipelines p CROSS JOIN LATERAL (SELECT * FROM runs x WHERE x.pipeline_name = p.name \
     ORDER BY x.created_at DESC, x.id DESC LIMIT $1) r WHERE p.removed_at IS NULL \

@@ -3,7 +3,7 @@
 use fastflow_shared::{ErrorType, RunStatus, Trigger};
 use sqlx::Row;
 
-use super::super::run_list::{LATEST_SQLITE, page_sql};
+use super::super::run_list::{LATEST_OF, LATEST_SQLITE, page_sql};
 use super::super::testing::{on_both, sqlite};
 use super::super::*;
 use super::{finish, new_run, record};
@@ -172,7 +172,21 @@ async fn plan(store: &Store, statement: String) -> Vec<String> {
 /// (see the ignored test below).
 #[tokio::test]
 async fn every_page_is_read_from_an_index_in_its_order() {
-    let (store, _folder) = sqlite().await;
+    let (store, folder) = sqlite().await;
+    pages_are_read_in_order(&store).await;
+    // A planner that knows some of the indices only takes the unknown ones for the best: so it was with statistics that somebody
+    // had gathered before the indices of durations were made.
+    let fill = "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 29999) \
+        INSERT INTO runs (id, pipeline_name, status, trigger_kind, attempt, max_attempts, created_at, queued_at, started_at, \
+        finished_at) SELECT 'run-' || i, 'p' || (i % 10), 'SUCCESS', 'api', 1, 1, i * 1000, i * 1000, i * 1000, i * 1000 + i % 500 FROM n";
+    store.execute(sqlx::query(fill)).await.expect("filled");
+    store.execute(sqlx::query("ANALYZE")).await.expect("analysed");
+    store.execute(sqlx::query("DELETE FROM sqlite_stat1 WHERE idx LIKE '%_duration'")).await.expect("deleted");
+    let again = Store::open(&Options::sqlite(folder.path().join("test.db"))).await.expect("opens again");
+    pages_are_read_in_order(&again).await;
+}
+
+async fn pages_are_read_in_order(store: &Store) {
     for order in RunOrder::ALL {
         for bits in 0..16 {
             let filter = RunFilter {
@@ -181,12 +195,19 @@ async fn every_page_is_read_from_an_index_in_its_order() {
                 error_type: (bits & 4 != 0).then_some(ErrorType::Oom),
                 ..RunFilter::default()
             };
-            let steps = plan(&store, page_sql(&filter, bits & 8 != 0, order, true)).await.join("; ");
+            let steps = plan(store, page_sql(&filter, bits & 8 != 0, order, true)).await.join("; ");
             assert!(steps.contains("SEARCH runs USING INDEX") && !steps.contains("TEMP B-TREE"), "{filter:?}: {steps}");
         }
     }
-    let steps = plan(&store, LATEST_SQLITE.to_owned()).await.join("; ");
-    assert!(!steps.contains("SCAN r") && !steps.contains("SCAN x"), "{steps}");
+    let steps = plan(store, LATEST_SQLITE.to_owned()).await.join("; ");
+    for entry in [
+        "SEARCH x USING COVERING INDEX runs_by_pipeline (pipeline_name=?)",
+        "SEARCH r USING INDEX runs_by_pipeline (pipeline_name=? AND created_at>?)",
+    ] {
+        assert!(steps.contains(entry), "{steps}");
+    }
+    let steps = plan(store, LATEST_OF.to_owned()).await.join("; ");
+    assert!(steps.contains("SEARCH runs USING INDEX runs_by_pipeline (") && !steps.contains("TEMP B-TREE"), "{steps}");
 }
 
 #[tokio::test]
