@@ -117,6 +117,12 @@ pub struct Pipeline {
     pub retry_attempts: Option<i32>,
     /// Names set by `default_env`, with their values (they are in the repository, so they are no secret).
     pub default_env: BTreeMap<String, String>,
+    /// Names of the vault's secrets that it asks for; absent for all that it may have.
+    #[serde(default)]
+    pub secrets: Option<Vec<String>>,
+    /// Names of the secrets that lie encrypted beside its code.
+    #[serde(default)]
+    pub encrypted_env: Vec<String>,
     /// What it may be started with; empty when anything goes.
     pub parameters: Vec<PipelineParameter>,
     /// Commit of the code that a start now would use.

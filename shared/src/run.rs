@@ -271,6 +271,10 @@ pub struct Run {
     pub image: Option<String>,
     /// Commit of its code, when the pipelines come from git.
     pub commit: Option<String>,
+    /// Where that commit can be looked at, when the repository lies on a host that has pages for commits. In the answers about a
+    /// single run.
+    #[serde(default)]
+    pub commit_url: Option<String>,
     /// First line of that commit's message.
     pub commit_subject: Option<String>,
     /// Author of that commit.

@@ -19,6 +19,9 @@ pub struct SyncStatus {
     pub branch: Option<String>,
     /// Commit whose code is live.
     pub commit: Option<String>,
+    /// Where it can be looked at, when the repository lies on a host that has pages for commits.
+    #[serde(default)]
+    pub commit_url: Option<String>,
     /// First line of its message.
     pub commit_subject: Option<String>,
     /// Its author.

@@ -258,6 +258,8 @@ impl PipelinesApi {
             timeout: settings.timeout,
             retry_attempts: settings.retry_attempts.and_then(|attempts| i32::try_from(attempts).ok()),
             default_env: settings.default_env.clone(),
+            secrets: settings.secrets.clone(),
+            encrypted_env: settings.encrypted_env.keys().cloned().collect(),
             parameters: settings.parameters.clone(),
             commit,
             queued: count(queued),

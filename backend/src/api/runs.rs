@@ -173,7 +173,7 @@ impl RunsApi {
     /// Get a run
     #[oai(path = "/runs/:id", method = "get", operation_id = "getRun")]
     async fn get(&self, _access: Access, id: Path<String>) -> ApiResult<Json<Run>> {
-        Ok(Json(self.0.runs.run(&id).await?))
+        Ok(Json(self.linked(self.0.runs.run(&id).await?)))
     }
 
     /// Cancel a run
@@ -183,7 +183,7 @@ impl RunsApi {
     async fn cancel(&self, access: Access, id: Path<String>) -> ApiResult<CancelAccepted> {
         let caller = access.require(Role::Operator)?;
         let by = Some(caller.identity.user.username.clone());
-        Ok(CancelAccepted::Accepted(Json(self.0.runs.cancel(&id, by).await?)))
+        Ok(CancelAccepted::Accepted(Json(self.linked(self.0.runs.cancel(&id, by).await?))))
     }
 
     /// Run the same again
@@ -210,6 +210,11 @@ impl RunsApi {
 }
 
 impl RunsApi {
+    /// The run, with the page of its commit.
+    fn linked(&self, run: Run) -> Run {
+        Run { commit_url: run.commit.as_deref().and_then(|commit| self.0.sync.commit_page(commit)), ..run }
+    }
+
     async fn again(&self, access: &Access, id: &str, how: Again) -> ApiResult<Started> {
         let caller = access.require(Role::Operator)?;
         let by = Some(caller.identity.user.username.clone());

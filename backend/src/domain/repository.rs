@@ -80,6 +80,24 @@ impl Address {
         Ok((Self::remote(scheme, &host, path, username.filter(|name| !name.is_empty())), password.map(Zeroizing::new)))
     }
 
+    /// The page that shows a commit in a browser, where this address is that of a host for repositories. All of them but
+    /// Bitbucket have it below the same word.
+    #[must_use]
+    pub fn commit_page(&self, commit: &str) -> Option<String> {
+        let path = match self.scheme {
+            Scheme::Local => return None,
+            _ => self.url.split_once("://")?.1.split_once('/')?.1,
+        };
+        let path = path.trim_end_matches('/');
+        let path = path.strip_suffix(".git").unwrap_or(path);
+        // The port of ssh says nothing about the one of the pages.
+        let host = if self.scheme == Scheme::Ssh { self.host.split(':').next()? } else { &self.host };
+        let scheme = if self.scheme == Scheme::Http { "http" } else { "https" };
+        let word = if host == "bitbucket.org" { "commits" } else { "commit" };
+        let safe = !path.is_empty() && !host.starts_with('[') && commit.chars().all(|c| c.is_ascii_hexdigit());
+        safe.then(|| format!("{scheme}://{host}/{path}/{word}/{commit}"))
+    }
+
     fn local(path: &str) -> Self {
         Self { scheme: Scheme::Local, url: path.to_owned(), host: String::new(), username: None }
     }
@@ -201,6 +219,23 @@ mod tests {
             assert_eq!((address.url.as_str(), address.host.as_str()), (url, host), "{text}");
             assert_eq!(address.username.as_deref(), user, "{text}");
             assert_eq!(found.as_deref().map(String::as_str), password, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_commit_has_a_page_where_the_host_has_pages() {
+        for (text, page) in [
+            ("https://github.com/o/r.git", Some("https://github.com/o/r/commit/4f1c")),
+            ("https://t0ken@gitlab.example.org:8443/g/s/r/", Some("https://gitlab.example.org:8443/g/s/r/commit/4f1c")),
+            ("git@github.com:o/r.git", Some("https://github.com/o/r/commit/4f1c")),
+            ("ssh://git@forge.example.org:2222/o/r", Some("https://forge.example.org/o/r/commit/4f1c")),
+            ("https://bitbucket.org/o/r", Some("https://bitbucket.org/o/r/commits/4f1c")),
+            ("http://h/r", Some("http://h/r/commit/4f1c")),
+            ("/srv/repo", None),
+        ] {
+            let address = Address::parse(text).unwrap_or_else(|error| panic!("{text}: {error}")).0;
+            assert_eq!(address.commit_page("4f1c").as_deref(), page, "{text}");
+            assert_eq!(address.commit_page("../x"), None);
         }
     }
 

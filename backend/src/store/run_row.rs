@@ -301,6 +301,8 @@ impl RunRow {
             environment: self.environment_key,
             image: spec.image,
             commit: spec.code.commit,
+            // Of the present repository, which this room does not know.
+            commit_url: None,
             commit_subject: spec.code.commit_subject,
             commit_author: spec.code.commit_author,
             queue_position,

@@ -28,6 +28,7 @@ use crate::catalog::{Catalog, CatalogError, Changes, Pipeline, Root};
 use crate::cluster::Cluster;
 use crate::crypto::Keyring;
 use crate::domain::clock::{Millis, SharedClock};
+use crate::domain::repository::Address;
 use crate::engine::Engine;
 use crate::environments::Environments;
 use crate::git::{FaultKind, Git, GitError};
@@ -525,6 +526,13 @@ impl Sync {
         before.map(|(code, _)| code)
     }
 
+    /// Where a commit of the repository can be looked at, when it lies on a host that has pages for them.
+    #[must_use]
+    pub fn commit_page(&self, commit: &str) -> Option<String> {
+        let source = self.source();
+        Address::parse(source.repository_url.as_deref()?).ok()?.0.commit_page(commit)
+    }
+
     /// How fresh the code is.
     #[must_use]
     pub fn status(&self) -> SyncStatus {
@@ -544,6 +552,7 @@ impl Sync {
             running: self.is_running(),
             branch: if is_git { Some(self.branch()) } else { head.as_ref().and_then(|head| head.branch.clone()) },
             commit: head.as_ref().map(|head| head.commit.clone()),
+            commit_url: head.as_ref().and_then(|head| self.commit_page(&head.commit)),
             commit_subject: head.as_ref().map(|head| head.subject.clone()),
             commit_author: head.map(|head| head.author),
             ahead: state.distance.filter(|_| is_git).map(|(ahead, _)| count(ahead)),

@@ -6,11 +6,13 @@ use yew::prelude::*;
 use crate::api;
 use crate::hooks::{TabState, use_action, use_form_action, use_load, use_tab};
 use crate::logic::outcome::Tone;
+use crate::providers::dialogs::use_ask;
 use crate::providers::session::use_session;
 use crate::providers::toasts::use_toaster;
 use crate::text::use_text;
 use crate::ui::badge::tag;
 use crate::ui::button::{Button, Look};
+use crate::ui::confirm::Question;
 use crate::ui::field::{Choice, Field, typed};
 use crate::ui::icon::Icon;
 use crate::ui::once::Once;
@@ -122,6 +124,7 @@ fn Sessions() -> Html {
 fn Tokens() -> Html {
     let t = use_text();
     let own = use_session().user().map_or(Role::Viewer, |user| user.role);
+    let ask = use_ask();
     let tokens = use_load((), |()| api::tokens());
     let name = use_state_eq(String::new);
     let role = use_state_eq(|| Role::Viewer);
@@ -145,7 +148,19 @@ fn Tokens() -> Html {
         })
     };
     let row = |token: &ApiToken| {
-        let (go, id) = (delete.go.clone(), token.id.clone());
+        let (ask, id, name) = (ask.clone(), token.id.clone(), token.name.clone());
+        let go = delete.go.clone();
+        let ondelete = Callback::from(move |()| {
+            let id = id.clone();
+            ask.emit(Question {
+                title: t.vault.delete_title(&name).into(),
+                lead: t.people.token_lead.into(),
+                yes: t.vault.delete.into(),
+                no: None,
+                name: Some(name.clone().into()),
+                then: go.reform(move |()| id.clone()),
+            });
+        });
         html! {
             <tr key={token.id.clone()} data-testid="token">
                 <td><strong>{&token.name}</strong>{" "}<code class="faint">{&token.hint}{"…"}</code></td>
@@ -153,7 +168,7 @@ fn Tokens() -> Html {
                 <td class="faint">{t.people.ends}{" "}{token.expires_at.map_or_else(|| html! { {t.people.never} }, |at| html! { <Ago {at} /> })}</td>
                 <td class="faint">{t.people.last_used}{" "}{token.last_used_at.map_or_else(|| html! { {t.people.never} }, |at| html! { <Ago {at} /> })}</td>
                 <td class="right row-actions"><Button text={t.vault.delete} icon={Icon::Trash} icon_only=true small=true look={Look::Ghost}
-                    testid="token-delete" onclick={Callback::from(move |()| go.emit(id.clone()))} /></td>
+                    testid="token-delete" onclick={ondelete} /></td>
             </tr>
         }
     };

@@ -66,7 +66,7 @@ pub fn JobCalendar() -> Html {
                     <ol class="week">
                         {for days.iter().map(|day| html! {
                             <li key={day.num_days_from_ce()}>
-                                <h3 class="num">{format!("{:02}-{:02}", day.month(), day.day())}</h3>
+                                <h3 class="num">{t.weekdays[day.weekday().num_days_from_monday() as usize]}{" "}{day.day()}{t.day_dot}</h3>
                                 {for entries(&preview.items, *day).into_iter().map(|(item, count)| {
                                     let (word, tone) = firing_word(t, item);
                                     let at = item.due_at.with_timezone(&Local);

@@ -108,6 +108,7 @@ fn JobRow(props: &JobRowProps) -> Html {
     };
     let ondelete = {
         let (go, id) = (delete.go.clone(), id.clone());
+        let name = job.name.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| job.pipeline_name.clone());
         Callback::from(move |()| {
             let id = id.clone();
             ask.emit(Question {
@@ -115,7 +116,7 @@ fn JobRow(props: &JobRowProps) -> Html {
                 lead: t.jobs.delete_lead.into(),
                 yes: t.vault.delete.into(),
                 no: None,
-                name: None,
+                name: Some(name.clone().into()),
                 then: go.reform(move |()| id.clone()),
             });
         })

@@ -15,6 +15,7 @@ mod pipeline;
 mod pipeline_charts;
 mod pipeline_delete;
 mod pipeline_environment;
+mod pipeline_inputs;
 mod pipeline_list;
 mod pipeline_row;
 mod pipeline_source;

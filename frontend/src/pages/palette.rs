@@ -155,10 +155,16 @@ fn Palette(props: &PaletteProps) -> Html {
         })
     };
     let role = use_session().user().map_or(Role::Viewer, |user| user.role);
-    let own = (t.people.account, Icon::User, Route::Account, Role::Viewer);
+    // What the navigation has no room for.
+    let more = [
+        (t.code.title, Icon::Refresh, Route::Sync, Role::Viewer),
+        (t.keep.storage, Icon::Package, Route::Storage, Role::Viewer),
+        (t.keep.settings, Icon::Pencil, Route::Settings, Role::Admin),
+        (t.people.account, Icon::User, Route::Account, Role::Viewer),
+    ];
     let mut commands: Vec<Command> = super::shell::pages(t)
         .into_iter()
-        .chain([own])
+        .chain(more)
         .filter(|(.., needs)| role >= *needs)
         .map(|(title, icon, to, _)| Command { group: t.palette.pages, title: title.to_owned(), icon, act: go(to) })
         .collect();

@@ -23,6 +23,7 @@ use crate::ui::time::{Ago, Took};
 use super::pipeline_charts::Trends;
 use super::pipeline_delete::Delete;
 use super::pipeline_environment::Environment;
+use super::pipeline_inputs::{Inputs, Schedules};
 
 /// Runs listed on the overview.
 const LATEST: usize = 8;
@@ -88,7 +89,10 @@ pub fn Overview(props: &TabProps) -> Html {
                     }
                 </section>
             </div>
-            <Environment pipeline={pipeline.clone()} />
+            <div class="stack">
+                <Schedules pipeline={pipeline.clone()} />
+                <Environment pipeline={pipeline.clone()} />
+            </div>
         </div>
     }
 }
@@ -197,6 +201,7 @@ pub fn Settings(props: &TabProps) -> Html {
                     </dl>
                 }
             </section>
+            <Inputs pipeline={pipeline.clone()} />
             <Delete pipeline={pipeline.clone()} />
         </div>
     }

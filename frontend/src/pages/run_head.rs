@@ -9,14 +9,13 @@ use yew::prelude::*;
 use crate::api;
 use crate::browser;
 use crate::hooks::use_action;
-use crate::logic::format::short_commit;
 use crate::logic::outcome::{Outcome, Tone};
 use crate::providers::dialogs::use_ask;
 use crate::providers::toasts::use_toaster;
 use crate::route::Route;
 use crate::router::{Link, use_navigator};
 use crate::text::{Texts, use_text};
-use crate::ui::badge::disc;
+use crate::ui::badge::{commit_link, disc};
 use crate::ui::button::{Button, Look};
 use crate::ui::confirm::Question;
 use crate::ui::icon::{Icon, glyph};
@@ -99,7 +98,7 @@ pub fn RunHead(props: &RunHeadProps) -> Html {
                 </dd></div>
                 if let Some(commit) = &run.commit {
                     <div class="wide"><dt>{t.run.commit}</dt><dd title={run.commit_author.clone()}>
-                        <code>{short_commit(commit)}</code>
+                        {commit_link(commit, run.commit_url.as_ref())}
                         if let Some(subject) = &run.commit_subject {
                             {" "}{subject}
                         }

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use chrono::{DateTime, Utc};
-use fastflow_shared::{MetricsSample, Run};
+use fastflow_shared::{MetricsSample, Run, routes};
 use gloo_timers::callback::Interval;
 use yew::prelude::*;
 
@@ -68,7 +68,13 @@ pub fn RunMetrics(props: &RunMetricsProps) -> Html {
     };
     html! {
         <section class="card panel" data-testid="metrics">
-            <h2>{t.run.resources}</h2>
+            <header class="panel-head">
+                <h2>{t.run.resources}</h2>
+                if run.started_at.is_some() {
+                    <a class="btn btn-small btn-icon btn-ghost" href={routes::run_metrics_file(&run.id)} download="" title={t.common.download}
+                        aria-label={t.common.download} data-testid="metrics-download">{glyph(Icon::Download)}</a>
+                }
+            </header>
             {view(&metrics.load, 3, &metrics.reload, |batch| if batch.samples.is_empty() && props.fresh.is_empty() {
                 html! { <p class="faint small">{if running || run.started_at.is_none() { t.run.samples_soon } else { t.run.no_samples }}</p> }
             } else {

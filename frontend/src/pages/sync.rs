@@ -1,5 +1,6 @@
 //! Where the code comes from: the commit that is live, what the latest sync did to each pipeline, and its log.
 
+use chrono::{DateTime, Utc};
 use fastflow_shared::{EnvironmentState, Role, SyncChange, SyncLogLines, SyncStatus, SyncedPipeline, events, routes};
 use yew::prelude::*;
 
@@ -8,13 +9,12 @@ use crate::api::{
     stream::{Plan, Stream, payload},
 };
 use crate::hooks::{TabState, use_action, use_live, use_load, use_tab};
-use crate::logic::format::short_commit;
 use crate::logic::outcome::Tone;
 use crate::providers::session::use_session;
 use crate::route::Route;
 use crate::router::Link;
 use crate::text::use_text;
-use crate::ui::badge::tag;
+use crate::ui::badge::{commit_link, tag};
 use crate::ui::button::{Button, Look};
 use crate::ui::icon::{Icon, glyph};
 use crate::ui::time::Ago;
@@ -47,7 +47,7 @@ pub fn SyncPage() -> Html {
                 </div>
             </header>
             {view(&status.load, 6, &status.reload, |status| html! { <Status status={(**status).clone()} /> })}
-            <Log {running} />
+            <Log {running} last={status.load.data().and_then(|status| status.last_sync_at)} />
             if *open {
                 <SyncForm onclose={Callback::from(move |()| hide.set(false))} />
             }
@@ -83,7 +83,7 @@ fn Status(props: &StatusProps) -> Html {
                     }
                     if let Some(commit) = &status.commit {
                         <div><dt>{t.system.commit}</dt><dd>
-                            <code>{short_commit(commit)}</code>{" "}{status.commit_subject.clone()}{" "}
+                            {commit_link(commit, status.commit_url.as_ref())}{" "}{status.commit_subject.clone()}{" "}
                             <span class="faint">{t.code.by}{" "}{status.commit_author.clone()}</span>
                         </dd></div>
                     }
@@ -141,16 +141,17 @@ fn Row(props: &RowProps) -> Html {
 #[derive(Properties, PartialEq)]
 struct LogProps {
     running: bool,
+    last: Option<DateTime<Utc>>,
 }
 
-/// The log; a sync that begins has a new one.
+/// The log; a sync that begins has a new one, and so has one that was over before anybody saw it run.
 #[component]
 fn Log(props: &LogProps) -> Html {
     let t = use_text();
     let text = use_mut_ref(String::new);
     let redraw = use_force_update();
     let cell = text.clone();
-    use_effect_with(props.running, move |_| {
+    use_effect_with((props.running, props.last), move |_| {
         let fresh = cell.clone();
         let stream = Stream::open(Plan {
             url: Box::new(move || {

@@ -25,6 +25,8 @@ fn check_name(t: &Texts, check: &Check) -> String {
         "database" => t.system.database.to_owned(),
         "docker" => t.system.docker.to_owned(),
         "disk" => t.system.disk.to_owned(),
+        "logs" => t.keep.logs.to_owned(),
+        "environments" => t.keep.environments.to_owned(),
         other => other.to_owned(),
     }
 }

@@ -6,6 +6,7 @@ use super::tables::*;
 /// All German texts. Times stand in the dative, as “vor” and “in” want it.
 pub const TEXTS: Texts = Texts {
     months: ["Jan.", "Feb.", "März", "Apr.", "Mai", "Juni", "Juli", "Aug.", "Sept.", "Okt.", "Nov.", "Dez."],
+    weekdays: ["Mo.", "Di.", "Mi.", "Do.", "Fr.", "Sa.", "So."],
     point: ",",
     separator: ".",
     day_dot: ".",
@@ -43,6 +44,7 @@ pub const TEXTS: Texts = Texts {
         close: "Schließen",
         save: "Speichern",
         retry: "Erneut versuchen",
+        copy: "Kopieren",
         copied: "Kopiert",
         download: "Herunterladen",
         open: "Öffnen",

@@ -36,6 +36,7 @@ pub const PEOPLE: People = People {
     new_token: "Token erzeugen",
     ends: "Endet",
     days: "Tage",
+    token_lead: "Programme, die es benutzen, werden von nun an abgewiesen.",
     no_tokens: "Ein Token lässt ein Programm herein, mit einer Rolle, die nie über deiner liegt.",
     audit: "Protokoll",
     audit_lead: "Wer was getan hat und wie es ausging. Niemand kann es ändern.",

@@ -19,6 +19,7 @@ pub const PIPES: Pipes = Pipes {
     no_files: "Keine Dateien zu zeigen",
     binary: "Diese Datei ist kein Text.",
     cut: "Die Datei geht weiter; gezeigt wird nur ihr Anfang.",
+    missing: "Fehlt: kein Lauf beginnt",
     next_fire: "Nächster Start",
     warm: "warmer Container",
     cold: "Kaltstart",

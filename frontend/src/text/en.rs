@@ -6,6 +6,7 @@ use super::tables::*;
 /// All English texts.
 pub const TEXTS: Texts = Texts {
     months: ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"],
+    weekdays: ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"],
     point: ".",
     separator: ",",
     day_dot: "",
@@ -43,6 +44,7 @@ pub const TEXTS: Texts = Texts {
         close: "Close",
         save: "Save",
         retry: "Try again",
+        copy: "Copy",
         copied: "Copied",
         download: "Download",
         open: "Open",

@@ -36,6 +36,7 @@ pub const PEOPLE: People = People {
     new_token: "Create token",
     ends: "Ends",
     days: "days",
+    token_lead: "Programs that use it are refused from now on.",
     no_tokens: "A token lets a program in, with a role that is never above yours.",
     audit: "Audit log",
     audit_lead: "Who did what, and how it ended. Nobody can change it.",

@@ -19,6 +19,7 @@ pub const PIPES: Pipes = Pipes {
     no_files: "No files to show",
     binary: "This file is not text.",
     cut: "The file goes on; only its beginning is shown.",
+    missing: "Missing: no run starts",
     next_fire: "Next",
     warm: "warm container",
     cold: "cold start",

@@ -52,6 +52,8 @@ macro_rules! language {
         pub struct Texts {
             /// Months, abbreviated.
             pub months: [&'static str; 12],
+            /// Days of the week, abbreviated, from Monday on.
+            pub weekdays: [&'static str; 7],
             /// Decimal sign.
             pub point: &'static str,
             /// Separator of thousands.
@@ -67,11 +69,11 @@ macro_rules! language {
             pub fn read(file: &'static str) -> Box<Self> {
                 let lines = &mut Lines { rest: file };
                 let mut texts = Box::new(Self {
-                    months: [""; 12], point: "", separator: "", day_dot: "",
+                    months: [""; 12], weekdays: [""; 7], point: "", separator: "", day_dot: "",
                     $($field: $table::EMPTY,)*
                 });
-                for month in &mut texts.months {
-                    lines.next(month);
+                for word in texts.months.iter_mut().chain(&mut texts.weekdays) {
+                    lines.next(word);
                 }
                 lines.next(&mut texts.point);
                 lines.next(&mut texts.separator);
@@ -87,7 +89,7 @@ macro_rules! language {
             #[cfg(not(target_family = "wasm"))]
             #[must_use]
             pub fn write(&self) -> String {
-                let mut lines: Vec<String> = self.months.iter().map(|month| (*month).to_owned()).collect();
+                let mut lines: Vec<String> = self.months.iter().chain(&self.weekdays).map(|word| (*word).to_owned()).collect();
                 lines.extend([self.point, self.separator, self.day_dot].map(str::to_owned));
                 $(self.$field.write(&mut lines);)*
                 for line in &lines {
@@ -114,7 +116,7 @@ tables! {
     }
     /// Words that many pages need.
     Common {
-        cancel, close, save, retry, copied, download, open, loading,
+        cancel, close, save, retry, copy, copied, download, open, loading,
         actions, load_more, request_id, dismiss, stale;
         fn confirm_type(name: &str)
     }
@@ -190,7 +192,7 @@ tables! {
     People {
         users, users_lead, new_user, role, role_hint, enabled, last_login, never, reset, reset_lead, delete_lead, name_hint, once,
         account, current_password, new_password, password_hint, change_password, password_changed, sessions, client, address,
-        last_used, this_one, end, end_others, tokens, token_name, new_token, ends, days, no_tokens, audit, audit_lead, who,
+        last_used, this_one, end, end_others, tokens, token_name, new_token, ends, days, no_tokens, token_lead, audit, audit_lead, who,
         what, when, result, from, to, any_action, any_result, ok, denied, no_entries;
         fn may_log_in(name: &str), fn reset_title(name: &str), fn password_of(name: &str)
     }
@@ -231,7 +233,7 @@ tables! {
     /// Many pipelines, and their files.
     Pipes {
         any_state, active, failing, off, broken, choose_all, forget, run_lead, source, files, more_files, no_files, binary, cut,
-        next_fire, warm, cold, warm_pool, undo, from, to;
+        next_fire, missing, warm, cold, warm_pool, undo, from, to;
         fn selected(n: usize), fn choose(name: &str), fn started(n: usize, of: usize), fn switched(n: usize, of: usize), fn run_title(n: usize), fn more(n: usize)
     }
     /// A page that does not exist.

@@ -3,6 +3,7 @@
 use yew::prelude::*;
 
 use super::icon::{Icon, glyph};
+use crate::logic::format::short_commit;
 use crate::logic::outcome::{Outcome, Tone};
 use crate::text::Texts;
 
@@ -49,4 +50,15 @@ pub fn badge(outcome: Outcome, t: &'static Texts) -> Html {
 /// A small word in a box.
 pub fn tag(text: impl Into<AttrValue>, tone: Tone) -> Html {
     html! { <span class={classes!("tag", tone.class())}>{text.into()}</span> }
+}
+
+/// A commit, as a link where its host has a page for it.
+pub fn commit_link(commit: &str, page: Option<&String>) -> Html {
+    let code = html! { <code>{short_commit(commit)}</code> };
+    match page {
+        Some(page) => {
+            html! { <a class="link" href={page.clone()} target="_blank" rel="noopener noreferrer" data-testid="commit">{code}</a> }
+        }
+        None => code,
+    }
 }

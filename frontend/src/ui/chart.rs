@@ -1,7 +1,6 @@
 //! A small line chart with limits, a reading under the pointer, and the same figures as a table behind it.
 
 use chrono::{DateTime, Utc};
-use wasm_bindgen::JsCast;
 use web_sys::Element;
 use yew::prelude::*;
 
@@ -80,17 +79,15 @@ pub fn Chart(props: &ChartProps) -> Html {
     let shown = chosen.map(|index| index.min(newest.unwrap_or(0))).or(newest).map(|index| props.points[index]);
 
     let set = reading.setter();
-    let onpointermove = Callback::from(move |event: PointerEvent| {
-        let Some(area) = event.current_target().and_then(|target| target.dyn_into::<Element>().ok()) else { return };
-        let area = area.get_bounding_client_rect();
-        if area.width() > 0.0 {
-            set.set(Some((f64::from(event.client_x()) - area.left()) / area.width()));
-        }
+    let node = use_node_ref();
+    let area_of = node.clone();
+    let onpointermove = Callback::from(move |event: PointerEvent| set.set(fraction(&area_of, &event)));
+    // By the click's own place: a finger has not moved before.
+    let (area_of, pick) = (node.clone(), props.onpick.clone());
+    let onclick = Callback::from(move |event: MouseEvent| {
+        let at = fraction(&area_of, &event).map(|part| (first + part * (last - first)) as i64);
+        at.and_then(DateTime::from_timestamp_millis).into_iter().for_each(|at| pick.emit(at));
     });
-    let picked =
-        chosen.filter(|_| reading.is_some()).zip(newest).map(|(index, newest)| props.points[index.min(newest)].at);
-    let pick = props.onpick.clone();
-    let onclick = Callback::from(move |_: MouseEvent| picked.into_iter().for_each(|at| pick.emit(at)));
     let set = reading.setter();
     let onpointerleave = Callback::from(move |_: PointerEvent| set.set(None));
     let limit = |value: Option<f64>, class: &'static str| {
@@ -116,7 +113,7 @@ pub fn Chart(props: &ChartProps) -> Html {
                 }
                 <span class="chart-sum num">{&props.summary}</span>
             </figcaption>
-            <div class="chart-area" {onpointermove} {onpointerleave} {onclick}>
+            <div ref={node} class="chart-area" {onpointermove} {onpointerleave} {onclick}>
                 <svg viewBox={format!("0 0 {} {}", fixed(WIDTH, 0), fixed(HEIGHT, 0))} preserveAspectRatio="none" aria-hidden="true" focusable="false">
                     <line class="chart-grid" x1="0" x2={fixed(WIDTH, 0)} y1={fixed(HEIGHT / 2.0, 0)} y2={fixed(HEIGHT / 2.0, 0)} />
                     <path class="chart-fill" d={area(&at)} />
@@ -147,6 +144,13 @@ pub fn Chart(props: &ChartProps) -> Html {
             </details>
         </figure>
     }
+}
+
+/// How far along the chart something happened: 0 at its left edge, 1 at its right. An event's own `current_target` is no help: Yew
+/// listens at the root of the page.
+fn fraction(area: &NodeRef, event: &MouseEvent) -> Option<f64> {
+    let area = area.cast::<Element>()?.get_bounding_client_rect();
+    (area.width() > 0.0).then(|| (f64::from(event.client_x()) - area.left()) / area.width())
 }
 
 fn thinned(points: &[Point]) -> impl Iterator<Item = &Point> {

@@ -37,7 +37,7 @@ pub fn Once(props: &OnceProps) -> Html {
             <p class="dialog-lead">{&props.lead}</p>
             <p><code class="once" data-testid="once-text">{&props.text}</code></p>
             <footer class="dialog-foot">
-                <Button text={if *copied { t.common.copied } else { t.log.copy }} icon={Icon::Copy} onclick={oncopy} />
+                <Button text={if *copied { t.common.copied } else { t.common.copy }} icon={Icon::Copy} onclick={oncopy} />
                 <Button text={t.common.close} look={Look::Primary} testid="once-close" onclick={props.onclose.clone()} />
             </footer>
         </Dialog>

@@ -9,6 +9,7 @@ mod audit;
 mod backups;
 mod browser;
 mod cancel;
+mod comforts;
 mod compose;
 mod contract;
 mod crash_matrix;

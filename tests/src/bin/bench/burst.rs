@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fastflow_tests::bench::{Raw, Wanted};
+use fastflow_tests::options::UvCache;
 use fastflow_tests::{Client, Options, Server};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::report::{Report, Table, Times, both, rate, times};
-use crate::starts::watch;
+use crate::starts::{cache, in_environment, watch};
 
 const RUNS: usize = 50;
+
+const SCRIPT: &str = "print('first line')";
 
 /// What a round brought.
 struct Round {
@@ -23,21 +26,24 @@ struct Round {
 pub async fn part(report: &mut Report) {
     let head = ["", "Fast-Flow", "Docker", "ratio"];
     let mut table = Table::new("burst", &head).note(format!(
-        "{RUNS} containers each, twice, until nothing is left of them; times are median / p95 from the request on."
+        "{RUNS} containers each, twice, until nothing is left of them; times are median / p95 from the request on. Docker: as above, \
+         with the same environment mounted."
     ));
     for parallel in [10, 50] {
         let options = Options::new()
+            .uv_cache(UvCache::At(cache()))
             .env("LOG_LEVEL", "warn")
             .env("MAX_CONCURRENT_RUNS", parallel.to_string())
             .env("MAX_QUEUED_RUNS", "1000");
         let server = Server::start(options).await;
-        server.pipeline("first", "print('first line')");
-        server.client().run_well("first").await;
+        server.pipeline("first", SCRIPT);
+        let key = server.client().run_well("first").await.environment.expect("it has one");
+        let wanted = in_environment(&key, SCRIPT);
         server.client().idle().await;
         let raw = Arc::new(Raw::new(server.instance()));
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..2 {
-            theirs.push(docker(&raw, parallel).await);
+            theirs.push(docker(&raw, &wanted, parallel).await);
             ours.push(fast_flow(server.client()).await);
         }
         let sum = |rounds: &[Round]| rounds.iter().map(|round| round.whole).sum::<Duration>();
@@ -74,17 +80,17 @@ async fn fast_flow(client: &Client) -> Round {
     round(begin.elapsed(), seen)
 }
 
-async fn docker(raw: &Arc<Raw>, parallel: usize) -> Round {
+async fn docker(raw: &Arc<Raw>, wanted: &Wanted, parallel: usize) -> Round {
     let slots = Arc::new(Semaphore::new(parallel));
     let begin = Instant::now();
     let mut tasks = JoinSet::new();
     for _ in 0..RUNS {
-        let (raw, slots) = (raw.clone(), slots.clone());
+        let (raw, wanted, slots) = (raw.clone(), wanted.clone(), slots.clone());
         tasks.spawn(async move {
             let since = Instant::now();
             let _slot = slots.acquire_owned().await.expect("open");
             let waited = since.elapsed();
-            let seen = raw.run(&Wanted::hardened(&["python3", "-u", "-c", "print('first line')"])).await;
+            let seen = raw.run(&wanted).await;
             (waited + seen.first, waited + seen.end)
         });
     }

@@ -23,6 +23,7 @@ mod starts;
 mod sync;
 mod usage;
 mod web;
+mod web_log;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -32,8 +33,8 @@ use futures_util::FutureExt as _;
 use part::{Part, Wish};
 use report::Report;
 
-/// Longest time for one part. Each takes minutes at most; one that hangs must not cost the figures of the others.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// Longest time for one part. The longest takes a quarter of an hour; one that hangs must not cost the figures of the others.
+const PATIENCE: Duration = Duration::from_secs(25 * 60);
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -1,7 +1,7 @@
 //! From a request to the first line and to the end: ours, warm and cold; Docker's own calls; the command of the first plan.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fastflow_shared::{events, routes};
@@ -60,9 +60,20 @@ pub async fn watch(client: &Client, pipeline: &str) -> (Duration, Duration) {
     }
 }
 
+/// Where environments are kept between benches, so that packages are fetched once.
+pub fn cache() -> PathBuf {
+    place::scratch().join("bench-uv")
+}
+
+/// The same script for Docker alone: hardened like ours, in the environment of that key, which is mounted.
+pub fn in_environment(key: &str, script: &str) -> Wanted {
+    let environment = format!("/fastflow/uv/environments/{key}");
+    let mount = format!("{}:{environment}:ro", cache().join("environments").join(key).display());
+    Wanted::hardened(&[&format!("{environment}/bin/python"), "-u", "-c", script]).mounted(&[&mount])
+}
+
 pub async fn part(report: &mut Report) {
-    // Kept between benches, so that packages are fetched once.
-    let cache = place::scratch().join("bench-uv");
+    let cache = cache();
     let options =
         || Options::new().uv_cache(UvCache::At(cache.clone())).env("RUST_LOG", "warn,fastflow::timeline=debug");
     let cold = Server::start(options()).await;
@@ -93,10 +104,7 @@ pub async fn part(report: &mut Report) {
     ));
     for (name, _, script) in SCRIPTS {
         let key = cold.client().run_well(name).await.environment.expect("it has one");
-        let environment = format!("/fastflow/uv/environments/{key}");
-        let python = format!("{environment}/bin/python");
-        let mount = format!("{}:{environment}:ro", cache.join("environments").join(&key).display());
-        let bare = Wanted::hardened(&[&python, "-u", "-c", script]).mounted(&[&mount]);
+        let bare = in_environment(&key, script);
         let plan = plans_command(&cold, &plan_cache, name);
         // Fills its cache.
         raw.run(&plan).await;

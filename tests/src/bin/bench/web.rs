@@ -52,6 +52,7 @@ pub async fn part(report: &mut Report) {
     loads(&browser, &server, &mut waits).await;
     actions(&browser, &server, &mut waits).await;
     report.add(waits);
+    report.add(crate::web_log::jumps(&browser, &server).await);
     report.add(flood(&browser, &server).await);
     report.add(tabs(&browser, &server).await);
     browser.close().await;
