@@ -45,6 +45,8 @@ pub struct Options {
     pub warm: usize,
     /// Size of a disk of its own for the mirror of git, like `2m`; needs the right to mount.
     pub git_disk: Option<&'static str>,
+    /// Size of a disk of its own for all data, like `2m`; needs the right to mount. Docker does not see it: for a fake engine.
+    pub data_disk: Option<&'static str>,
     /// Whether a start only waits for `/health`, because `/ready` will not come.
     pub unready: bool,
 }

@@ -1,6 +1,7 @@
 //! A door between the server and what it works with, which a story can shut: for a Docker or a database that is slow, hangs,
 //! or is gone, without touching the one that everybody uses.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +18,9 @@ pub enum Door {
     Open,
     /// Everything, each piece after so long.
     Slow(Duration),
+    /// Everything, but with other words for these: for a Docker that refuses something, or is another one. In what has announced
+    /// its length, which a request without a body has not, they must be as long.
+    Alters(&'static str, &'static str),
     /// Nothing; connections stay, new ones are taken, and nobody answers.
     Hangs,
     /// Nothing; connections are cut, and new ones too.
@@ -133,8 +137,20 @@ async fn one_way(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unp
             let _ = to.shutdown().await;
             return;
         }
-        if to.write_all(&buffer[..read]).await.is_err() {
+        let passed = match door {
+            Door::Alters(said, heard) => altered(&buffer[..read], said.as_bytes(), heard.as_bytes()),
+            _ => Cow::Borrowed(&buffer[..read]),
+        };
+        if to.write_all(&passed).await.is_err() {
             return;
         }
+    }
+}
+
+/// With words replaced that arrive in one piece.
+fn altered<'b>(bytes: &'b [u8], said: &[u8], heard: &[u8]) -> Cow<'b, [u8]> {
+    match bytes.windows(said.len()).position(|window| window == said) {
+        Some(at) => Cow::Owned([&bytes[..at], heard, &altered(&bytes[at + said.len()..], said, heard)].concat()),
+        None => Cow::Borrowed(bytes),
     }
 }

@@ -181,7 +181,7 @@ impl Server {
         if let Some(schema) = &self.schema {
             command.env("DATABASE_URL", schema.url());
         }
-        if self.options.log_disk.is_some() {
+        if self.options.log_disk.or(self.options.data_disk).is_some() {
             // Such a disk is smaller than what is kept free of others.
             command.env("DATA_MIN_FREE_MB", "0");
         }
@@ -192,8 +192,9 @@ impl Server {
         // Mounted for this process alone, so they go with it and nobody has to clean up.
         let logs = self.options.log_disk.map(|size| (size, self.root.join("small-disk")));
         let git = self.options.git_disk.map(|size| (size, self.data_dir().join("git")));
+        let data = self.options.data_disk.map(|size| (size, self.data_dir()));
         let mut script = String::new();
-        for (size, folder) in logs.iter().chain(&git) {
+        for (size, folder) in logs.iter().chain(&git).chain(&data) {
             fs::create_dir_all(folder).expect("a folder to mount at");
             script.push_str(&format!("mount -t tmpfs -o size={size} none '{}' && ", folder.display()));
         }

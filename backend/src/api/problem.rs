@@ -213,6 +213,11 @@ pub async fn from_framework(error: poem::Error) -> Response {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match &error {
+            StoreError::Unavailable { .. } if error.is_full() => {
+                tracing::warn!("the database has no room: {}", chain(&error));
+                let detail = "The disk of the database is full, so nothing was done. Make room on it; what works goes on meanwhile.";
+                Self::unavailable("storage_full", detail)
+            }
             StoreError::Unavailable { .. } => {
                 tracing::warn!("the database is unavailable: {}", chain(&error));
                 Self::unavailable("database_unavailable", "The database does not answer. Try again in a moment.")

@@ -140,6 +140,7 @@ impl Feed {
         self.batches
             .get((from, lines, end), move || {
                 let (lines, next) = read::read_page(&file, from, end, lines as usize, BATCH_BYTES)?;
+                crate::meters::log_viewed(next.saturating_sub(from));
                 Ok(Arc::new(Batch { from, next, lines, rendered: OnceLock::new() }))
             })
             .await

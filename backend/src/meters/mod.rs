@@ -60,6 +60,7 @@ struct Meters {
     docker_seconds: HistogramVec,
     database_seconds: HistogramVec,
     log_bytes: IntCounter,
+    viewed_bytes: IntCounter,
     requests: IntCounterVec,
 }
 
@@ -83,6 +84,11 @@ impl Meters {
         };
         let log_bytes = IntCounter::new("fastflow_log_bytes_total", "Bytes that were written into logs of runs.")?;
         register(&registry, &log_bytes)?;
+        let viewed_bytes = IntCounter::new(
+            "fastflow_log_viewed_bytes_total",
+            "Bytes that were read from logs of runs for those who watch: once for all who watch the same lines.",
+        )?;
+        register(&registry, &viewed_bytes)?;
         Ok(Self {
             runs: counters(
                 "fastflow_runs_total",
@@ -142,6 +148,7 @@ impl Meters {
                 &["result"],
             )?,
             log_bytes,
+            viewed_bytes,
             requests: counters(
                 "fastflow_http_requests_total",
                 "Requests that were answered, by class of status.",
@@ -237,6 +244,11 @@ pub fn database_called(well: bool, took: Duration) {
 /// Bytes went into a log.
 pub fn log_written(bytes: u64) {
     with(|meters| meters.log_bytes.inc_by(bytes));
+}
+
+/// Bytes of a log were read for those who watch it.
+pub fn log_viewed(bytes: u64) {
+    with(|meters| meters.viewed_bytes.inc_by(bytes));
 }
 
 /// A request was answered with that status.

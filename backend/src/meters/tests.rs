@@ -28,6 +28,7 @@ fn the_text_keeps_the_rules_of_the_format() {
     docker_called("list", true, Duration::from_millis(3));
     database_called(true, Duration::from_millis(1));
     log_written(10);
+    log_viewed(10);
     request_answered(204);
     let text = render(&moment());
     assert!(METERS.is_some());
@@ -55,6 +56,12 @@ fn the_text_keeps_the_rules_of_the_format() {
             assert!(known, "{series} comes before its TYPE");
         }
     }
+    // What docs/operate.md wants an alarm for is there.
+    let operate = include_str!("../../../docs/operate.md");
+    let named =
+        operate.split(|c: char| !c.is_ascii_lowercase() && c != '_').filter(|word| word.starts_with("fastflow_"));
+    let named: BTreeSet<&str> = named.map(|word| word.trim_end_matches("_bucket")).collect();
+    assert!(named.len() > 5 && named.iter().all(|name| kinds.contains_key(*name)), "{named:?}");
     // A quote, a backslash and a line's end within a label.
     assert!(text.contains(r#"fastflow_runs_total{outcome="success",pipeline="a \"b\"\\\nc"} 1"#), "{text}");
     assert!(text.contains("fastflow_run_start_seconds_bucket{start=\"warm\",le=\"0.015\"} "), "{text}");

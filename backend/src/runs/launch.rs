@@ -12,7 +12,7 @@ use super::live::Claim;
 use super::timeline::Mark;
 use super::warm::Reservation;
 use super::{Runs, RunsError, Step, parse_id};
-use crate::catalog::Pipeline;
+use crate::catalog::{CatalogError, Pipeline};
 use crate::domain::schedules::Overrides;
 use crate::domain::{env, parameters};
 use crate::journal::RunId;
@@ -114,6 +114,16 @@ pub enum LaunchError {
     /// Anything below.
     #[error(transparent)]
     Room(#[from] RunsError),
+}
+
+/// A full disk is no fault of the code: who asks later may have room.
+fn not_kept(error: CatalogError) -> LaunchError {
+    match &error {
+        CatalogError::Code { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            LaunchError::NoRoom(format!("{error}; make room on the disk of DATA_DIR"))
+        }
+        _ => RunsError::from(error).into(),
+    }
 }
 
 impl From<StoreError> for LaunchError {
@@ -278,7 +288,7 @@ impl Runs {
             parameters::apply(definitions, &start.parameters, &start.env_vars).map_err(LaunchError::BadValues)?;
         let head = inner.rooms.catalog.commit_of(pipeline);
         // Kept now: the run may wait, and the folder may change meanwhile.
-        let code = inner.rooms.catalog.keep_code(pipeline).await.map_err(RunsError::from)?;
+        let code = inner.rooms.catalog.keep_code(pipeline).await.map_err(not_kept)?;
         let own = &start.overrides;
         let attempts = own.retry_attempts.or(settings.retry_attempts).unwrap_or(options.retry_attempts);
         let timeout = own.timeout.or(settings.timeout).or(options.default_timeout).filter(|seconds| *seconds > 0);

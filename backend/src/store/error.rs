@@ -7,6 +7,9 @@ use thiserror::Error;
 /// Where an error came from, kept for the log.
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
+/// Why it is unavailable when its disk is full.
+const FULL: &str = "its disk is full";
+
 /// What went wrong with the database.
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -82,6 +85,12 @@ impl StoreError {
         matches!(self, Self::Unavailable { .. })
     }
 
+    /// Whether nothing can be written for want of room. Trying again helps once somebody has made some.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Unavailable { reason, .. } if reason == FULL)
+    }
+
     /// Whether the row is there already.
     #[must_use]
     pub const fn is_conflict(&self) -> bool {
@@ -123,6 +132,9 @@ impl From<sqlx::Error> for StoreError {
             E::Database(database) if is_damage(database.code().as_deref().unwrap_or_default()) => {
                 Self::Damaged { reason: database.message().to_owned() }
             }
+            E::Database(database) if is_full(database.code().as_deref().unwrap_or_default()) => {
+                Self::unavailable(FULL, error)
+            }
             E::Database(database) if may_pass(database.code().as_deref().unwrap_or_default()) => {
                 Self::unavailable(database.message().to_owned(), error)
             }
@@ -160,6 +172,11 @@ fn is_damage(code: &str) -> bool {
     matches!((code.len(), code.parse::<u32>()), (1..=4, Ok(number)) if matches!(number & 0xff, 11 | 26))
 }
 
+/// Whether an error code of either database says that its disk is full.
+fn is_full(code: &str) -> bool {
+    code == "53100" || matches!((code.len(), code.parse::<u32>()), (1..=4, Ok(number)) if number & 0xff == 13)
+}
+
 /// Whether an error code of either database tells of a state that may pass, rather than of a mistake in a statement.
 fn may_pass(code: &str) -> bool {
     // SQLite: a number whose lowest byte is the class. Codes of PostgreSQL have five characters.
@@ -183,6 +200,7 @@ mod tests {
         for code in ["5", "517", "10", "4874", "13", "14", "8", "08006", "40P01", "53300", "57014", "55P03"] {
             assert!(may_pass(code), "{code}");
         }
+        assert!(is_full("13") && is_full("53100") && !is_full("14") && !is_full("1300") && !is_full("53300"));
         for code in ["11", "26", "267"] {
             assert!(is_damage(code), "{code}");
         }

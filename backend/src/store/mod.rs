@@ -217,6 +217,11 @@ async fn connect(target: &Target, options: &Options, most: u32, setup: Arc<[Stri
         .test_before_acquire(false)
         .before_acquire(|connection, meta| {
             Box::pin(async move {
+                // When its disk is full, SQLite ends a transaction by itself. The driver believes that it goes on, and would
+                // refuse to begin another one on this connection for ever.
+                if connection.is_in_transaction() {
+                    return Ok(false);
+                }
                 if meta.idle_for >= TRUSTED {
                     connection.ping().await?;
                 }

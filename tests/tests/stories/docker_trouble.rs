@@ -4,12 +4,17 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
-use fastflow_shared::{ErrorType, Readiness, Run, RunStatus, WaitsFor, routes};
+use fastflow_shared::{
+    ErrorType, FiringPage, FiringStatus, Job, JobDraft, Readiness, Run, RunStatus, Trigger, TriggerType, WaitsFor,
+    routes,
+};
 use fastflow_tests::daemon::Daemon;
+use fastflow_tests::docker::{container_of, containers};
 use fastflow_tests::options::UvCache;
 use fastflow_tests::proxy::{Door, Proxy};
 use fastflow_tests::wait::until;
 use fastflow_tests::{Client, Options, Server};
+use reqwest::Method;
 
 fn check(readiness: &Readiness, name: &str) -> bool {
     readiness.checks.iter().find(|check| check.name == name).expect("the check").ok
@@ -130,14 +135,20 @@ async fn a_run_ends_truly_with_its_daemon_that_takes_containers_along() {
     assert!((10..100).contains(&lines) && script == numbers(lines), "{log}");
 }
 
-/// A server that reaches Docker through a door.
-async fn behind_a_door() -> (Server, Proxy) {
-    let mut server = Server::prepare(Options::new()).await;
+/// A door through which a server will reach Docker.
+fn door_before(server: &mut Server) -> Proxy {
     // Short, for a socket's path has little room.
     let socket = std::env::temp_dir().join(format!("{}.sock", server.instance()));
     let _ = std::fs::remove_file(&socket);
     let proxy = Proxy::unix(&socket, Path::new("/var/run/docker.sock"));
     server.options.env.insert("DOCKER_HOST".to_owned(), format!("unix://{}", socket.display()));
+    proxy
+}
+
+/// A server that reaches Docker through a door.
+async fn behind_a_door() -> (Server, Proxy) {
+    let mut server = Server::prepare(Options::new()).await;
+    let proxy = door_before(&mut server);
     server.launch().await;
     (server, proxy)
 }
@@ -203,4 +214,73 @@ async fn a_start_waits_for_a_docker_that_goes_away_in_the_middle_of_it() {
     assert_eq!(client.log_text(&run.id).await, "hello\n");
     client.idle().await;
     fastflow_tests::docker::all_gone(server.instance()).await;
+}
+
+#[tokio::test]
+async fn a_container_that_docker_does_not_remove_is_swept_once_it_does() {
+    let (server, docker) = behind_a_door().await;
+    let client = server.client();
+    server.pipeline("hello", "print('hello')");
+    // A version that no Docker knows: it answers that, and removes nothing.
+    docker.set(Door::Alters("DELETE /containers/", "DELETE /v9.99/containers/"));
+    let run = client.run_to_end("hello").await;
+    assert_eq!(run.status, RunStatus::Success, "{:?}", run.error_message);
+    client.idle().await;
+    let container = container_of(&run.id).await;
+    assert!(container.is_some() && server.messages().contains("the container stays until the next sweep"));
+    // It holds no place: other runs start as ever.
+    client.run_well("hello").await;
+    docker.set(Door::Open);
+    let limit = Duration::from_secs(40);
+    until("the sweep", limit, async || containers(server.instance()).await.is_empty().then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_due_time_while_docker_is_away_waits_and_starts_one_run() {
+    let mut server = Server::prepare(Options::new().unready()).await;
+    let link = server.root().join("docker.sock");
+    server.options.env.insert("DOCKER_HOST".to_owned(), format!("unix://{}", link.display()));
+    server.launch().await;
+    let client = server.client();
+    server.pipeline("hello", "print('hello')");
+    let _ = client.post(routes::SYNC).await.expect(200);
+    until_ready(client, 503).await;
+    let due = chrono::Utc::now() + chrono::TimeDelta::seconds(2);
+    let draft = JobDraft {
+        pipeline_name: "hello".to_owned(),
+        trigger_type: TriggerType::Once,
+        trigger_value: due.format("%Y-%m-%dT%H:%M:%S").to_string(),
+        time_zone: Some("UTC".to_owned()),
+        ..JobDraft::default()
+    };
+    let job: Job = client.write(Method::POST, routes::JOBS, &draft).await.expect(201).json();
+    // The clock looks each second: it has seen the due time more than once by then.
+    let passed = async || (chrono::Utc::now() > due + chrono::TimeDelta::seconds(4)).then_some(());
+    until("the due time to have passed", Duration::from_secs(30), passed).await;
+    assert!(client.runs().await.is_empty(), "nothing can be started");
+    let fired = async || client.get(&routes::job_firings(&job.id)).await.expect(200).json::<FiringPage>().items;
+    assert!(fired().await.is_empty(), "and nothing was given up");
+
+    symlink("/var/run/docker.sock", &link).expect("a link");
+    let look = async || client.runs().await.into_iter().next();
+    let run = until("the run that was due", Duration::from_secs(30), look).await;
+    let run = client.end_of(&run.id).await;
+    assert_eq!((run.status, run.trigger), (RunStatus::Success, Trigger::Schedule), "{:?}", run.error_message);
+    client.idle().await;
+    let fired = fired().await;
+    assert_eq!((fired.len(), fired[0].status), (1, FiringStatus::Started), "{fired:?}");
+    assert_eq!(client.runs().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_docker_without_root_is_told_at_the_start_and_by_the_doctor() {
+    // This machine's Docker, which says of itself that it runs rootless.
+    let mut server = Server::prepare(Options::new()).await;
+    let docker = door_before(&mut server);
+    docker.set(Door::Alters(r#"name=seccomp,profile=default"#, r#"name=rootless","name=seccomp"#));
+    server.launch().await;
+    let messages = server.messages();
+    assert!(messages.contains("this Docker runs rootless") && messages.contains("Mend it: use a Docker"), "{messages}");
+    let (code, told) = tokio::task::block_in_place(|| server.call(&["doctor"]));
+    assert!(code == Some(1) && told.contains("FAIL  docker") && told.contains("rootless"), "{told}");
 }

@@ -1,10 +1,12 @@
-//! The documents, run: every block marked `sh` in `docs/`, in order, against a live server.
+//! The documents, run: every block marked `sh` in `docs/`, in order, against a live server; every `pipeline.json` that they show is
+//! checked. `console` blocks need a machine of their own; install.md's of Docker Compose are run by the story of that name.
 
 use std::os::unix::fs::symlink;
 use std::process::Stdio;
 use std::time::Duration;
 
 use fastflow_tests::options::Database;
+use fastflow_tests::pipelines::Pipeline;
 use fastflow_tests::server::{PASSWORD, USER};
 use fastflow_tests::{Options, Server, place};
 
@@ -13,13 +15,14 @@ const TOKEN: &str = "figures for prometheus alone";
 /// The documents that show commands.
 const DOCUMENTS: [&str; 5] = ["install.md", "operate.md", "pipelines.md", "api.md", "migrate.md"];
 
-/// The blocks of a document that are marked `sh`.
-fn blocks(text: &str) -> Vec<String> {
+/// The blocks of a document that are marked so.
+fn blocks(text: &str, mark: &str) -> Vec<String> {
+    let start = format!("```{mark}");
     let mut blocks = Vec::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         let indent = line.len() - line.trim_start().len();
-        if line.trim() != "```sh" {
+        if line.trim() != start {
             continue;
         }
         let body = lines.by_ref().take_while(|line| line.trim() != "```");
@@ -41,7 +44,7 @@ async fn every_command_in_the_documents_works() {
     let mut commands = 0;
     for document in DOCUMENTS {
         let text = std::fs::read_to_string(place::repository().join("docs").join(document)).expect("a document");
-        let found = blocks(&text);
+        let found = blocks(&text, "sh");
         assert!(!found.is_empty(), "{document} shows no command");
         commands += found.iter().map(|block| block.lines().count()).sum::<usize>();
         let script = found.join("\n").replace("http://127.0.0.1:8000", &server.base());
@@ -58,6 +61,25 @@ async fn every_command_in_the_documents_works() {
         }
     }
     assert!(commands > 15, "{commands} lines were run");
+}
+
+#[tokio::test]
+async fn every_pipeline_json_in_the_documents_is_valid() {
+    let folder = place::scratch().join(place::unique());
+    let mut shown = 0;
+    for document in ["docs/pipelines.md", "README.md"] {
+        let text = std::fs::read_to_string(place::repository().join(document)).expect("a document");
+        for settings in blocks(&text, "json") {
+            shown += 1;
+            let _ = Pipeline::create(&folder, &format!("p{shown}"), "print('hello')").file("pipeline.json", &settings);
+        }
+    }
+    let mut validate = tokio::process::Command::new(place::server_binary());
+    let output = validate.arg("validate").arg(&folder).kill_on_drop(true).output();
+    let output = tokio::time::timeout(Duration::from_secs(60), output).await.expect("it ends").expect("it starts");
+    let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    let _ = std::fs::remove_dir_all(&folder);
+    assert!(output.status.success() && shown > 3, "{shown} shown: {told}");
 }
 
 /// A page that nobody links to is read by nobody.

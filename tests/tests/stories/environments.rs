@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fastflow_shared::{EnvironmentState, ErrorType, PipelineEnvironment, Run, Storage, routes};
+use fastflow_shared::{EnvironmentState, ErrorType, PipelineEnvironment, Run, RunStatus, Storage, routes};
 use fastflow_tests::options::UvCache;
 use fastflow_tests::pipelines::Pipeline;
 use fastflow_tests::python::Mirror;
+use fastflow_tests::wait::{PATIENCE, until};
 use fastflow_tests::{Client, Options, Server, docker};
 use serde_json::json;
 
@@ -305,4 +306,44 @@ async fn a_python_that_is_not_to_be_had_is_named_before_anything_is_installed() 
     server.pipeline("present", "import sys; print(sys.version_info[:2])").json(&json!({ "python_version": "3.11" }));
     let run = client.run_well("present").await;
     assert_eq!(client.log_text(&run.id).await, "(3, 11)\n");
+}
+
+/// A package that takes its time to be built.
+const SLOW_SETUP: &str = "import time; time.sleep(4)\nfrom setuptools import setup\nsetup(name='slow', version='1.0', py_modules=['slow'])\n";
+
+/// Names of the environments that may be used.
+fn sealed(server: &Server) -> Vec<String> {
+    let folder = server.uv_cache_dir().join("environments");
+    let names =
+        fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.ends_with(".json")).collect()
+}
+
+#[tokio::test]
+async fn what_was_half_built_at_a_crash_is_never_used_and_built_anew() {
+    let mut server = Server::start(Options::new().uv_cache(UvCache::Own)).await;
+    let uses = "import slow; print(slow.WORD)";
+    let pipeline = server.pipeline("waits", uses).requirements("slow @ file:///fastflow/source/slow\n");
+    with_package(&pipeline, "slow", &[("setup.py", SLOW_SETUP), ("slow.py", "WORD = 'whole'")]);
+    let run = server.client().start("waits").await;
+    let kind = format!("label={}=preparation", docker::KIND);
+    let own = format!("label={}={}", docker::INSTANCE, server.instance());
+    let building = async || {
+        let found = docker::docker(&["ps", "-q", "--filter", &kind, "--filter", &own]).await;
+        let begun = fs::read_dir(server.uv_cache_dir().join("work")).is_ok_and(|mut work| work.next().is_some());
+        (!found.is_empty() && begun).then_some(found)
+    };
+    let container = until("a build", PATIENCE, building).await;
+    server.kill9();
+    assert_eq!(sealed(&server), Vec::<String>::new(), "it was killed too late to show anything");
+    server.launch().await;
+    let client = server.client();
+    let run = client.end_of(&run.id).await;
+    assert_eq!(run.status, RunStatus::Success, "{:?}", run.error_message);
+    assert_eq!(client.log_text(&run.id).await, "whole\n");
+    assert_eq!(sealed(&server), [format!("{}.json", run.environment.as_deref().expect("an environment"))]);
+    docker::all_gone(server.instance()).await;
+    assert!(!container.contains('\n'), "one build at a time");
+    let left: Vec<_> = fs::read_dir(server.uv_cache_dir().join("work")).expect("a folder").flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
 }

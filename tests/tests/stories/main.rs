@@ -21,6 +21,7 @@ mod documents;
 mod door;
 mod environments;
 mod failures;
+mod full_disk;
 mod image;
 mod isolation;
 mod logs;

@@ -7,6 +7,7 @@ use fastflow_shared::{Run, RunStatus};
 use fastflow_tests::options::Database;
 use fastflow_tests::wait::{PATIENCE, until};
 use fastflow_tests::{Options, Server, Viewer, docker};
+use rustix::process::Signal;
 
 /// Numbered lines for some four seconds, quicker than a reader of a screen; then the time of the end.
 const PRINTS: &str = r"
@@ -97,6 +98,87 @@ async fn a_run_that_ends_while_the_server_is_away_is_recorded_as_it_was() {
     server.launch().await;
     let run = server.client().end_of(&run.id).await;
     check_end(&run, check(&server.client().log_text(&run.id).await));
+}
+
+/// Waits for a file beside it, then prints 40 MB, more than Docker keeps of a container.
+const PRINTS_MUCH: &str = r"
+import os, sys, time
+print('begins', flush=True)
+while not os.path.exists('go'):
+    time.sleep(0.05)
+sys.stdout.write(''.join(f'line {n:06d} ' + 'x' * 87 + '\n' for n in range(400_000)))
+print('ends')
+";
+
+#[tokio::test]
+async fn more_output_than_docker_keeps_while_no_server_runs_leaves_a_mark() {
+    let mut server = Server::start(Options::new()).await;
+    server.pipeline("much", PRINTS_MUCH);
+    let run = server.client().start("much").await;
+    server.client().log_when(&run.id, "begins").await;
+    let container = docker::container_of(&run.id).await.expect("it has a container");
+    server.kill9();
+    let app = server.data_dir().join("scratch").join(&run.id).join("app");
+    std::fs::write(app.join("go"), "").expect("a file beside the script");
+    until("the script's end", PATIENCE, async || {
+        (docker::inspect(&container).await["State"]["Running"] == false).then_some(())
+    })
+    .await;
+    server.launch().await;
+    let client = server.client();
+    assert_eq!(client.end_of(&run.id).await.status, RunStatus::Success);
+    let log = client.log_text(&run.id).await;
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!((lines.first(), lines.last()), (Some(&"begins"), Some(&"ends")));
+    let marks: Vec<&&str> = lines.iter().filter(|line| line.starts_with("[fastflow] ")).collect();
+    assert!(marks.len() == 1 && marks[0].contains("output is missing here"), "{marks:?}");
+    assert_eq!(lines[1], *marks[0], "the mark stands where it is missing");
+    // What Docker has kept is there, in order and to the end.
+    let number = |line: &&str| line.get(5..11).and_then(|digits| digits.parse::<u32>().ok()).expect("a number");
+    let kept: Vec<u32> = lines[2..lines.len() - 1].iter().skip(1).map(number).collect();
+    assert!(kept.len() > 50_000 && kept.last() == Some(&399_999), "{} {:?}", kept.len(), kept.last());
+    assert!(kept.windows(2).all(|pair| pair[1] == pair[0] + 1));
+}
+
+/// What SQLite has in its files at one moment, as a disk has it that lost what came later.
+fn database(server: &Server) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let files = ["fastflow.db", "fastflow.db-wal"].map(|name| server.data_dir().join(name));
+    files.into_iter().filter_map(|path| std::fs::read(&path).ok().map(|content| (path, content))).collect()
+}
+
+#[tokio::test]
+async fn after_a_power_cut_the_database_opens_and_every_run_it_knows_ends_truly() {
+    let mut server = Server::start(Options::new().database(Database::Sqlite)).await;
+    server.pipeline("naps", "import time; print('works', flush=True); time.sleep(600)");
+    let client = server.client().clone();
+    let known = client.start("naps").await;
+    client.log_when(&known.id, "works").await;
+    client.running(&known.id).await;
+    server.signal(Signal::STOP);
+    let kept = database(&server);
+    server.signal(Signal::CONT);
+    let forgotten = client.start("naps").await;
+    client.log_when(&forgotten.id, "works").await;
+
+    // The server and all containers at once; and the last commits with them.
+    server.kill9();
+    for container in docker::running(server.instance()).await {
+        docker::docker(&["kill", &container]).await;
+    }
+    let _ = std::fs::remove_file(server.data_dir().join("fastflow.db-shm"));
+    for (path, content) in kept {
+        std::fs::write(path, content).expect("a file");
+    }
+    server.launch().await;
+    let run = client.end_of(&known.id).await;
+    assert_eq!((run.status, run.exit_code), (RunStatus::Failed, Some(137)), "{:?}", run.error_message);
+    assert_eq!(client.log_text(&known.id).await, "works\n");
+    let _ = client.get(&fastflow_shared::routes::run(&forgotten.id)).await.problem(404, "run_not_found");
+    docker::all_gone(server.instance()).await;
+    let (code, told) = server.call(&["doctor"]);
+    assert_eq!(code, Some(0), "{told}");
+    let stats = client.stats("naps").await;
+    assert_eq!((stats.total_runs, stats.failed_runs), (1, 1));
 }
 
 #[tokio::test]
