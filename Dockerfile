@@ -38,7 +38,7 @@ RUN scripts/tools
 COPY . .
 # `release` is built in half the time, for trying.
 ARG PROFILE=dist
-RUN scripts/web && cargo build --locked --profile "$PROFILE" --bin fastflow && \
+RUN scripts/web && PROFILE="$PROFILE" scripts/dist --locked && \
     install -D "target/$PROFILE/fastflow" /out/fastflow && rm -rf target frontend/dist
 
 FROM base

@@ -17,7 +17,7 @@ bench: ## measure against raw Docker (20 minutes; leave the machine alone; PART=
 	@scripts/bench $(PART) $(if $(WRITE),--write)
 
 build: web ## build the SPA and the server that is shipped, into target/dist/
-	@scripts/step "Server" cargo build --profile dist --bin fastflow
+	@scripts/step "Server" scripts/dist
 
 web: ## build the SPA into frontend/dist/
 	@scripts/step "Rust and the SPA's tools" scripts/tools

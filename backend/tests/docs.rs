@@ -50,7 +50,7 @@ fn what_is_left_out_on_postgresql_has_named_its_database() {
         .expect("the stories")
         .map(|entry| entry.expect("an entry").path())
         .map(|path| (path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), path))
-        .map(|(name, path)| (name, fs::read_to_string(path).expect("a story")))
+        .map(|(name, path)| (name, text_of(&path)))
         .collect();
     let (mut listed, mut wrong) = (0, Vec::new());
     for name in names {
@@ -81,4 +81,12 @@ fn what_is_left_out_on_postgresql_has_named_its_database() {
     }
     assert!(listed > 5, "only {listed} names are read: has the form changed?");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Of a file, or of all files of a folder.
+fn text_of(path: &Path) -> String {
+    if path.is_dir() {
+        return fs::read_dir(path).expect("a folder").map(|entry| text_of(&entry.expect("an entry").path())).collect();
+    }
+    fs::read_to_string(path).expect("a story")
 }

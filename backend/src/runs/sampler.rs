@@ -17,8 +17,9 @@ const SUSTAINED: usize = 10;
 /// Share of the hard limit that counts as sticking to it.
 const AT_LIMIT: f64 = 0.95;
 
-/// A run that ends sooner is not sampled: Docker's first figures take about a second, and asking for them costs it something.
-const FIRST_LOOK: Duration = Duration::from_millis(500);
+/// A run that ends sooner is not sampled: Docker's first figures take another second, and asking for them costs it something, most
+/// of all when many start at once and each of them takes its time.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
 
 /// Pause before Docker is asked for samples again.
 const TRY_AGAIN: Duration = Duration::from_secs(5);

@@ -1,5 +1,6 @@
 //! What the server needs while it waits.
 
+use std::path::Path;
 use std::time::Duration;
 
 use fastflow_shared::routes;
@@ -17,13 +18,31 @@ pub async fn part(report: &mut Report) {
     let head = ["server with 500 pipelines", "resident", "its own", "of the program file", "shared with others"];
     let mut table = Table::new("memory", &head).note(
         "As the kernel counts it (smaps_rollup, Docker as engine, 2 parked containers as by default); idle: after 180 requests and a \
-         run, and ten seconds of nothing."
+         run, and half a minute of nothing."
             .to_owned(),
     );
-    // As an operator starts the program: no variable of the C library's.
-    let mut server = Server::prepare(Options::new().env("LOG_LEVEL", "warn").warm(2)).await;
+    // Beside everything of the bench, for that lies in a repository: the one of the product.
+    let plain = std::env::temp_dir().join(format!("fastflow-bench-{}", std::process::id()));
+    let prepared = Server::prepare(options().env("PIPELINES_DIR", plain.display().to_string())).await;
+    measure(prepared, &plain, "a plain folder", &mut table).await;
+    std::fs::remove_dir_all(&plain).expect("removed");
+
+    let prepared = Server::prepare(options()).await;
+    let folder = prepared.pipelines_dir();
+    measure(prepared, &folder, "a folder in a git repository", &mut table).await;
+    report.add(table);
+}
+
+/// As an operator starts the program: no variable of the C library's.
+fn options() -> Options {
+    Options::new().env("LOG_LEVEL", "warn").warm(2)
+}
+
+async fn measure(mut server: Server, folder: &Path, whose: &str, table: &mut Table) {
     for number in 0..PIPELINES {
-        server.pipeline(&format!("pipeline-{number:03}"), "print('hello')");
+        let pipeline = folder.join(format!("pipeline-{number:03}"));
+        std::fs::create_dir_all(&pipeline).expect("a folder");
+        std::fs::write(pipeline.join("main.py"), "print('hello')").expect("a script");
     }
     server.launch().await;
     let client = server.client();
@@ -32,20 +51,16 @@ pub async fn part(report: &mut Report) {
         answer.text().contains("pipeline-499").then_some(())
     })
     .await;
-    let now = |what: &str, table: &mut Table| {
-        let usage::Resident { all, own, file, shared } = usage::resident(&server);
-        let cells = [all, own, file, shared].map(megabytes);
-        table.row(&[what, &cells[0], &cells[1], &cells[2], &cells[3]]);
-    };
-    now("just started", &mut table);
     for _ in 0..60 {
         client.get(routes::PIPELINES).await;
         client.overview().await;
         client.runs().await;
     }
     client.run_well("pipeline-000").await;
-    tokio::time::sleep(Duration::from_secs(10)).await;
-    now("idle", &mut table);
-    table.row(&["its peak until then", &megabytes(usage::memory(&server, "VmHWM")), "–", "–", "–"]);
-    report.add(table);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let usage::Resident { all, own, file, shared } = usage::resident(&server);
+    let cells = [all, own, file, shared].map(megabytes);
+    table.row(&[&format!("{whose}, idle"), &cells[0], &cells[1], &cells[2], &cells[3]]);
+    let peak = megabytes(usage::memory(&server, "VmHWM"));
+    table.row(&[&format!("{whose}, its peak until then"), &peak, "–", "–", "–"]);
 }
