@@ -92,7 +92,7 @@ pub fn lay_out(options: &Options) -> Result<(), EnvironmentError> {
     // What a build that was cut off left behind, unless another server builds just now.
     let path = options.root.join("locks").join(TIDY);
     match FileLock::try_take(&path, Mode::Alone).map_err(failed("locking its work folder"))? {
-        Some(_nobody_builds) => clear(&options.root.join("work")).map_err(failed("clearing its work folder")),
+        Some(_nobody_builds) => clear_work(&options.root).map_err(failed("clearing its work folder")),
         None => Ok(()),
     }
 }
@@ -112,9 +112,15 @@ pub fn owner(root: &Path) -> Option<u32> {
     fs::metadata(root.join("environments")).ok().map(|meta| meta.uid())
 }
 
-fn clear(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        remove_tree(&entry?.path())?;
+/// The container of a build that was cut off may still be writing, for as long as nobody has removed it; then its folder cannot be
+/// deleted yet. Out of the way it is all the same, and the chore that keeps the budget deletes it.
+fn clear_work(root: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(root.join("work"))? {
+        let away = root.join("discarded").join(uuid::Uuid::now_v7().to_string());
+        fs::rename(entry?.path(), &away)?;
+        if let Err(error) = remove_tree(&away) {
+            tracing::warn!(%error, "what a build left behind is deleted later: {error}");
+        }
     }
     Ok(())
 }
@@ -482,6 +488,34 @@ mod tests {
         let away: Vec<_> = fs::read_dir(root.join("discarded")).expect("there").flatten().collect();
         assert_eq!(away.len(), 1);
         remove_tree(&away[0].path()).expect("deleted although it was sealed");
+    }
+
+    #[test]
+    fn what_a_build_left_is_out_of_the_way_though_somebody_still_writes_into_it() {
+        let root = tempfile::tempdir().expect("temporary folder");
+        let work = root.path().join("work");
+        fs::create_dir_all(root.path().join("discarded")).expect("folder");
+        for round in 0..20 {
+            let folder = work.join(round.to_string());
+            fs::create_dir_all(&folder).expect("folder");
+            // By its handle, as a container has it by its mount: wherever it is moved to.
+            let handle = fs::File::open(&folder).expect("a folder");
+            let by_handle = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&handle));
+            let stop = std::sync::atomic::AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let mut number = 0;
+                    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                        number += 1;
+                        let _ = fs::write(format!("{by_handle}/{number}"), "");
+                    }
+                });
+                let cleared = clear_work(root.path());
+                stop.store(true, std::sync::atomic::Ordering::Relaxed);
+                cleared.expect("out of the way");
+            });
+            assert_eq!(fs::read_dir(&work).expect("there").count(), 0);
+        }
     }
 
     #[test]
