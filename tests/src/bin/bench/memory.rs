@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use fastflow_shared::routes;
+use fastflow_tests::git::Repository;
 use fastflow_tests::wait::until;
 use fastflow_tests::{Options, Server};
 
@@ -23,13 +24,21 @@ pub async fn part(report: &mut Report) {
     );
     // Beside everything of the bench, for that lies in a repository: the one of the product.
     let plain = std::env::temp_dir().join(format!("fastflow-bench-{}", std::process::id()));
-    let prepared = Server::prepare(options().env("PIPELINES_DIR", plain.display().to_string())).await;
-    measure(prepared, &plain, "a plain folder", &mut table).await;
+    lay_out(&plain);
+    let server = Server::prepare(options().env("PIPELINES_DIR", plain.display().to_string())).await;
+    measure(server, "a plain folder", &mut table).await;
     std::fs::remove_dir_all(&plain).expect("removed");
 
-    let prepared = Server::prepare(options()).await;
-    let folder = prepared.pipelines_dir();
-    measure(prepared, &folder, "a folder in a git repository", &mut table).await;
+    let repository = Repository::new();
+    lay_out(&repository.work());
+    repository.commit("all");
+    let url = repository.bare().display().to_string();
+    let server = Server::prepare(options().env("PIPELINES_REPO_URL", url).env("GIT_BRANCH", "main")).await;
+    measure(server, "synced from git", &mut table).await;
+
+    let server = Server::prepare(options()).await;
+    lay_out(&server.pipelines_dir());
+    measure(server, "a working tree of git", &mut table).await;
     report.add(table);
 }
 
@@ -38,12 +47,15 @@ fn options() -> Options {
     Options::new().env("LOG_LEVEL", "warn").warm(2)
 }
 
-async fn measure(mut server: Server, folder: &Path, whose: &str, table: &mut Table) {
+fn lay_out(folder: &Path) {
     for number in 0..PIPELINES {
         let pipeline = folder.join(format!("pipeline-{number:03}"));
         std::fs::create_dir_all(&pipeline).expect("a folder");
         std::fs::write(pipeline.join("main.py"), "print('hello')").expect("a script");
     }
+}
+
+async fn measure(mut server: Server, whose: &str, table: &mut Table) {
     server.launch().await;
     let client = server.client();
     until("500 pipelines", Duration::from_secs(60), async || {
