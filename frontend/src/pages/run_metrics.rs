@@ -7,12 +7,10 @@ use std::rc::Rc;
 
 use chrono::{DateTime, Utc};
 use fastflow_shared::{MetricsSample, Run, routes};
-use gloo_timers::callback::Interval;
 use yew::prelude::*;
 
 use crate::api;
-use crate::browser;
-use crate::hooks::use_load;
+use crate::hooks::{use_again, use_load};
 use crate::logic::outcome::Tone;
 use crate::text::use_text;
 use crate::ui::chart::{Chart, Point};
@@ -47,16 +45,13 @@ pub fn RunMetrics(props: &RunMetricsProps) -> Html {
     let metrics = use_load(run.id.clone(), api::metrics);
     let running = run.started_at.is_some() && !run.status.is_final();
     let reload = metrics.reload.clone();
-    use_effect_with((run.id.clone(), running, running && !props.streams), move |(_, _, alone)| {
-        // Once more at the end, for the last samples.
-        reload.emit(());
-        let look = move || {
-            if !browser::hidden() {
-                reload.emit(());
-            }
-        };
-        let timer = alone.then(|| Interval::new(EVERY, look));
-        move || drop(timer)
+    use_again((running && !props.streams).then_some(EVERY), reload.clone());
+    // Once more at the end, for the last samples.
+    let was_running = use_mut_ref(|| running);
+    use_effect_with(running, move |running| {
+        if was_running.replace(*running) && !running {
+            reload.emit(());
+        }
     });
     let percent = Callback::from(move |value: f64| format!("{} %", t.decimal(value)));
     let size = Callback::from(move |mib: f64| t.bytes(mib * MIB));

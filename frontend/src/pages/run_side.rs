@@ -3,12 +3,10 @@
 use std::rc::Rc;
 
 use fastflow_shared::{Run, RunStatus};
-use gloo_timers::callback::Interval;
 use yew::prelude::*;
 
 use crate::api;
-use crate::browser;
-use crate::hooks::use_load;
+use crate::hooks::{use_again, use_load};
 use crate::logic::outcome::Tone;
 use crate::logic::time::clock;
 use crate::text::{Texts, use_text};
@@ -49,15 +47,7 @@ fn Health(props: &RunSideProps) -> Html {
     let t = use_text();
     let id = props.run.id.clone();
     let health = use_load(id, api::run_health);
-    let reload = health.reload.clone();
-    use_effect_with((), move |()| {
-        let timer = Interval::new(HEALTH_EVERY, move || {
-            if !browser::hidden() {
-                reload.emit(());
-            }
-        });
-        move || drop(timer)
-    });
+    use_again(Some(HEALTH_EVERY), health.reload.clone());
     let Some(health) = health.load.data() else { return html! {} };
     let silent = health.silent_seconds.filter(|seconds| *seconds >= SILENT || health.verdict == "silent");
     let unwell = matches!(health.verdict.as_str(), "unhealthy" | "vanished");

@@ -4,7 +4,7 @@ use fastflow_shared::{Backup, Cleanup, Role, Storage, StorageItem, StoragePart, 
 use yew::prelude::*;
 
 use crate::api;
-use crate::hooks::{TabState, use_action, use_load, use_tab};
+use crate::hooks::{TabState, use_action, use_again, use_load, use_tab};
 use crate::logic::format::fixed;
 use crate::logic::outcome::Tone;
 use crate::providers::dialogs::use_ask;
@@ -18,6 +18,12 @@ use crate::ui::confirm::Question;
 use crate::ui::icon::{Icon, glyph};
 use crate::ui::time::Ago;
 use crate::ui::view::{Empty, view};
+
+/// Milliseconds between two looks: the chore that measures has no event of its own.
+const EVERY: u32 = 10_000;
+
+/// The same until it has been measured for the first time.
+const SOON: u32 = 1_000;
 
 fn kind(t: &Texts, name: &str) -> &'static str {
     let k = &t.keep;
@@ -67,6 +73,8 @@ pub fn StoragePage() -> Html {
     use_tab(t.keep.storage.to_owned(), TabState::Plain);
     let admin = use_session().user().is_some_and(|user| user.role == Role::Admin);
     let storage = use_load((), |()| api::storage());
+    let measured = storage.load.data().is_some_and(|found| found.measured_at.is_some());
+    use_again(Some(if measured { EVERY } else { SOON }), storage.reload.clone());
     html! {
         <div class="page">
             <header class="page-head">

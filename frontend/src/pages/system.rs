@@ -1,12 +1,10 @@
 //! The server itself: whether it can work, where its code comes from, and what it does by itself.
 
 use fastflow_shared::{Check, Chore, Role};
-use gloo_timers::callback::Interval;
 use yew::prelude::*;
 
 use crate::api;
-use crate::browser;
-use crate::hooks::{TabState, use_live, use_load, use_tab};
+use crate::hooks::{TabState, use_again, use_live, use_load, use_tab};
 use crate::logic::format::short_commit;
 use crate::logic::outcome::Tone;
 use crate::providers::session::use_session;
@@ -44,14 +42,8 @@ pub fn System() -> Html {
     let all = [ready.reload.clone(), chores.reload.clone(), overview.reload.clone()];
     use_live((), |event| event.kind == "docker", ready.reload.clone());
     use_live((), |event| event.kind == "sync", sync.reload.clone());
-    use_effect_with((), move |()| {
-        let timer = Interval::new(EVERY, move || {
-            if !browser::hidden() {
-                all.iter().for_each(|reload| reload.emit(()));
-            }
-        });
-        move || drop(timer)
-    });
+    let again = use_callback((), move |(), ()| all.iter().for_each(|reload| reload.emit(())));
+    use_again(Some(EVERY), again);
     html! {
         <div class="page">
             <header class="page-head">

@@ -14,7 +14,7 @@ pub const KEEP: Keep = Keep {
     floor: "Bleibt frei",
     none: "keine",
     measured: "Gemessen",
-    soon: "Es wird gerade gemessen; sieh gleich noch einmal nach.",
+    soon: "Es wird gerade gemessen und erscheint hier von selbst.",
     part: "Was",
     size: "Größe",
     spare: "Entbehrlich",

@@ -14,7 +14,7 @@ pub const KEEP: Keep = Keep {
     floor: "Kept free",
     none: "none",
     measured: "Measured",
-    soon: "It is being measured; look again in a moment.",
+    soon: "It is being measured and appears here by itself.",
     part: "What",
     size: "Size",
     spare: "May go",
