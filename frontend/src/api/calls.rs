@@ -49,6 +49,11 @@ pub fn pipelines() -> Ask<Vec<Pipeline>> {
     get(routes::PIPELINES)
 }
 
+/// All pipelines without their runs, for lists of names.
+pub fn plain_pipelines() -> Ask<Vec<Pipeline>> {
+    get(&url(routes::PIPELINES, &[("latest_runs", "0".to_owned())]))
+}
+
 /// One pipeline.
 pub fn pipeline(name: String) -> Ask<Pipeline> {
     get(&routes::pipeline(&name))
@@ -208,6 +213,11 @@ pub fn delete_entry(key: String) -> Ask<()> {
 /// Schedules.
 pub fn jobs() -> Ask<Vec<Job>> {
     get(routes::JOBS)
+}
+
+/// Schedules of one pipeline.
+pub fn jobs_of(pipeline: String) -> Ask<Vec<Job>> {
+    get(&url(routes::JOBS, &[("pipeline", pipeline)]))
 }
 
 /// Pauses a schedule, or lets it go on.

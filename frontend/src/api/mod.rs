@@ -2,7 +2,9 @@
 
 mod calls;
 mod client;
+mod kept;
 pub mod stream;
 
 pub use calls::*;
 pub use client::{Ask, Coming, on_signed_out};
+pub use kept::{forget, keep, kept};

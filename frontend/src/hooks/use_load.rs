@@ -10,7 +10,7 @@ use wasm_bindgen_futures::spawn_local;
 use yew::Same;
 use yew::prelude::*;
 
-use crate::api::{Ask, Coming};
+use crate::api::{Ask, Coming, keep, kept};
 use crate::logic::load::Load;
 
 /// Data and a way to read it again.
@@ -43,9 +43,22 @@ where
 {
     let asked = key.clone();
     let ask = Box::new(move || fetch(asked.clone()).coming());
-    let (load, reload, put) = use_any(AnyKey(Rc::new(key)), ask);
+    let held = use_any(AnyKey(Rc::new(key)), None, ask);
+    use_typed(held)
+}
+
+/// What was last there under this `name`, on whatever page; `fetch` is asked when somebody calls for it, and not before.
+#[hook]
+pub fn use_kept<T: 'static>(name: &'static str, fetch: fn() -> Ask<T>) -> Loaded<T> {
+    let held = use_any(AnyKey(Rc::new(())), Some(name), Box::new(move || fetch().coming()));
+    use_typed(held)
+}
+
+#[hook]
+fn use_typed<T: 'static>(held: Held) -> Loaded<T> {
+    let (load, reload, put) = held;
     let put = use_memo((), move |()| put.reform(|data: Rc<T>| data as Rc<dyn Any>));
-    // What is in there was put there by the two lines above, so it has this type.
+    // What is in there was put there as this type, under its name if it has one.
     let typed = |data: Rc<dyn Any>| data.downcast::<T>().ok();
     let load = match load {
         Load::Pending => Load::Pending,
@@ -59,8 +72,8 @@ where
 type Held = (Load<dyn Any>, Callback<()>, Callback<Rc<dyn Any>>);
 
 #[hook]
-fn use_any(key: AnyKey, ask: Box<dyn Fn() -> Coming>) -> Held {
-    let state = use_mut_ref(|| Load::<dyn Any>::Pending);
+fn use_any(key: AnyKey, name: Option<&'static str>, ask: Box<dyn Fn() -> Coming>) -> Held {
+    let state = use_mut_ref(|| name.and_then(kept).map_or(Load::Pending, Load::Ready));
     let question = use_mut_ref(|| 0_u64);
     let redraw = use_force_update();
 
@@ -81,8 +94,10 @@ fn use_any(key: AnyKey, ask: Box<dyn Fn() -> Coming>) -> Held {
 
     let (cell, asked, first) = (state.clone(), question, reload.clone());
     use_effect_with(key, move |_| {
-        *cell.borrow_mut() = Load::Pending;
-        first.emit(());
+        if name.is_none() {
+            *cell.borrow_mut() = Load::Pending;
+            first.emit(());
+        }
         move || *asked.borrow_mut() += 1
     });
 
@@ -92,5 +107,8 @@ fn use_any(key: AnyKey, ask: Box<dyn Fn() -> Coming>) -> Held {
         redraw.force_update();
     });
     let load = state.borrow().clone();
+    if let (Some(name), Load::Ready(data)) = (name, &load) {
+        keep(name, data.clone());
+    }
     (load, reload, put)
 }

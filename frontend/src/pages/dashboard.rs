@@ -3,7 +3,7 @@
 use yew::prelude::*;
 
 use crate::api;
-use crate::hooks::{TabState, use_action, use_live, use_load, use_tab};
+use crate::hooks::{TabState, use_action, use_pipelines, use_tab};
 use crate::text::use_text;
 use crate::ui::button::{Button, Look};
 use crate::ui::icon::Icon;
@@ -12,15 +12,13 @@ use crate::ui::view::view;
 use super::dash_now::{Now, Sync};
 use super::dash_past::{Failures, Year};
 use super::pipeline_list::PipelineList;
-use super::pipelines::all;
 
 /// The dashboard.
 #[component]
 pub fn Dashboard() -> Html {
     let t = use_text();
     use_tab(t.dash.title.to_owned(), TabState::Plain);
-    let pipelines = use_load((), |()| api::Ask::of(all()));
-    use_live((), |_| true, pipelines.reload.clone());
+    let pipelines = use_pipelines();
     html! {
         <div class="page">
             <header class="page-head">

@@ -151,7 +151,7 @@ pub fn JobForm(props: &JobFormProps) -> Html {
                 onchange={edit(change).reform(|event: Event| entered(&event))} />
         }
     };
-    let pipelines = use_load((), |()| api::pipelines());
+    let pipelines = use_load((), |()| api::plain_pipelines());
     let zones = use_load((), |()| api::zones());
     let explained = use_load(
         TriggerDraft {

@@ -139,7 +139,7 @@ fn Palette(props: &PaletteProps) -> Html {
     let start = use_start();
     let synced = Callback::from(move |_| toaster.good(t.dash.synced));
     let sync = use_action(|()| api::sync(), synced);
-    let pipelines = use_load((), |()| api::pipelines());
+    let pipelines = use_load((), |()| api::plain_pipelines());
     let runs = use_load((), |()| api::runs(RunFilter::default(), None, api::PAGE));
     let typed_text = use_state_eq(String::new);
     let at = use_state_eq(|| 0_usize);

@@ -33,7 +33,7 @@ fn Card(props: &TabProps) -> Html {
     let t = use_text();
     let (ask, toaster, navigator) = (use_ask(), use_toaster(), use_navigator());
     let pipeline = &props.pipeline;
-    let jobs = use_load((), |()| api::jobs());
+    let jobs = use_load(pipeline.name.clone(), api::jobs_of);
     let status = use_load((), |()| api::sync_status());
     let done = Callback::from(move |()| {
         toaster.good(t.pipeline.deleted);
@@ -41,11 +41,8 @@ fn Card(props: &TabProps) -> Html {
     });
     let delete = use_action(api::delete_pipeline, done);
     let (Load::Ready(jobs), Load::Ready(status)) = (&jobs.load, &status.load) else { return html! {} };
-    let own: Vec<String> = jobs
-        .iter()
-        .filter(|job| job.pipeline_name == pipeline.name)
-        .map(|job| job.name.clone().unwrap_or_else(|| t.say(&job.sentence).to_string()))
-        .collect();
+    let own: Vec<String> =
+        jobs.iter().map(|job| job.name.clone().unwrap_or_else(|| t.say(&job.sentence).to_string())).collect();
     let lead = t.goes(pipeline.running + pipeline.queued, &own);
     let (name, go) = (pipeline.name.clone(), delete.go.clone());
     let onclick = Callback::from(move |()| {

@@ -20,24 +20,23 @@ use super::pipeline_tabs::TabProps;
 #[component]
 pub fn Schedules(props: &TabProps) -> Html {
     let t = use_text();
-    let name = &props.pipeline.name;
-    let jobs = use_load((), |()| api::jobs());
+    let jobs = use_load(props.pipeline.name.clone(), api::jobs_of);
     use_live((), |event| ["sync", "job"].contains(&event.kind.as_str()), jobs.reload.clone());
     html! {
         <section class="card panel" data-testid="pipeline-schedules">
             <h2><Link to={Route::Jobs} classes="link">{t.jobs.title}</Link></h2>
-            {view(&jobs.load, 2, &jobs.reload, |list| if list.iter().any(|job| job.pipeline_name == *name) {
+            {view(&jobs.load, 2, &jobs.reload, |list| if list.is_empty() {
+                html! { <p class="faint small">{t.jobs.empty}</p> }
+            } else {
                 html! {
                     <dl class="facts">
-                        {for list.iter().filter(|job| job.pipeline_name == *name).map(|job| html! {
+                        {for list.iter().map(|job| html! {
                             <div><dt>{t.say(&job.sentence)}</dt><dd class="nowrap">{
                                 if job.paused { html! { {t.pipes.off} } } else { job.next_run_at.map_or_else(Html::default, |at| html! { <Ago {at} /> }) }
                             }</dd></div>
                         })}
                     </dl>
                 }
-            } else {
-                html! { <p class="faint small">{t.jobs.empty}</p> }
             })}
         </section>
     }

@@ -1,13 +1,8 @@
 //! All pipelines: what there is, how it is, and what to do with many of them.
 
-use std::rc::Rc;
-
-use fastflow_shared::Pipeline;
 use yew::prelude::*;
 
-use crate::api;
-use crate::hooks::{TabState, use_live, use_load, use_tab};
-use crate::logic::fault::Fault;
+use crate::hooks::{TabState, use_pipelines, use_tab};
 use crate::text::use_text;
 use crate::ui::icon::Icon;
 use crate::ui::view::{Empty, view};
@@ -15,21 +10,12 @@ use crate::ui::view::{Empty, view};
 use super::dash_now::Sync;
 use super::pipeline_list::PipelineList;
 
-/// All pipelines, each to be handed on without a copy.
-///
-/// # Errors
-/// As the server says.
-pub async fn all() -> Result<Vec<Rc<Pipeline>>, Fault> {
-    Ok(api::pipelines().await?.into_iter().map(Rc::new).collect())
-}
-
 /// The page.
 #[component]
 pub fn Pipelines() -> Html {
     let t = use_text();
     use_tab(t.nav.pipelines.to_owned(), TabState::Plain);
-    let pipelines = use_load((), |()| api::Ask::of(all()));
-    use_live((), |_| true, pipelines.reload.clone());
+    let pipelines = use_pipelines();
     html! {
         <div class="page" data-testid="pipelines-page">
             <header class="page-head">

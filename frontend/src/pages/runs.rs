@@ -50,7 +50,7 @@ pub fn Runs() -> Html {
     let navigator = use_navigator();
     let query = use_location().map(|location| location.query_str().to_owned()).unwrap_or_default();
     let filter = RunFilter::parse(&query);
-    let names = use_load((), |()| api::pipelines());
+    let names = use_load((), |()| api::plain_pipelines());
     let change = Callback::from(move |filter: RunFilter| {
         if let Some(navigator) = &navigator {
             navigator.push_with_query(&Route::Runs, &build(&filter.pairs()));

@@ -57,7 +57,11 @@ pub fn SessionProvider(props: &ProviderProps) -> Html {
     let signed_in = use_mut_ref(|| false);
     let known = signed_in.clone();
     let set = use_callback((), move |session: Session, ()| {
-        *known.borrow_mut() = matches!(session, Session::User(_));
+        let signed_in = matches!(session, Session::User(_));
+        if !signed_in {
+            api::forget();
+        }
+        *known.borrow_mut() = signed_in;
         setter.set(session);
     });
     let tries = use_state(|| 0_u32);

@@ -1,8 +1,9 @@
 //! The pages that one looks after pipelines with: many at once, their files, a year's runs by day, and what every page offers.
 
-use fastflow_shared::{Role, RunPage, SourceFile, SourceList, routes};
+use fastflow_shared::{Pipeline, Role, RunPage, SourceFile, SourceList, routes};
 use fastflow_tests::browser::{Browser, Look};
 use fastflow_tests::options::UvCache;
+use fastflow_tests::server::{PASSWORD, USER};
 use fastflow_tests::{Options, Server};
 use serde_json::json;
 
@@ -180,4 +181,64 @@ async fn runs_are_ordered_by_the_heads_of_their_columns() {
     first("quick").await;
     assert_eq!(browser.run("return location.search").await, "");
     browser.close().await;
+}
+
+/// Notes whom the page asks, and holds back the answers to what is asked of one path.
+const NOTED: &str = "const real = window.fetch; window.asked = []; window.held = null; \
+    window.fetch = (request, ...more) => { const url = new URL(request.url ?? request, location); \
+    window.asked.push(url.pathname); \
+    return url.pathname === window.held ? new Promise(() => {}) : real(request, ...more); }";
+
+#[tokio::test]
+async fn the_list_is_there_at_once_and_only_what_changed_is_read_again() {
+    let server = Server::start(Options::new().env("FASTFLOW_TEST_ENGINE", "fake").uv_cache(UvCache::Own)).await;
+    for name in ["one", "two", "three"] {
+        let _ = server.pipeline(name, "").json(&json!({ "default_env": { "FAKE_PROGRAM": "out hello" } }));
+    }
+    let client = server.client();
+    let _ = client.post(routes::SYNC).await.expect(200);
+    let browser = Browser::open(Look { width: 1440, height: 900, language: "en-US" }).await;
+    browser.before_each_page(NOTED).await;
+    browser.sign_in(&server).await;
+    browser.click(".side-nav a[href='/pipelines']").await;
+    browser.find_css("[data-testid='pipelines-page'] [data-name='two']").await;
+    let asked = async |path: &str| {
+        let count = format!("return window.asked.filter(one => one === {}).length", json!(path));
+        browser.run(&count).await.as_u64().expect("a number")
+    };
+
+    // A run changes one row, and no other is read again.
+    let before = asked(routes::PIPELINES).await;
+    let run = client.start("two").await;
+    client.end_of(&run.id).await;
+    browser.find_css("[data-name='two'] .strip .cell.tone-good a").await;
+    assert_eq!((asked(routes::PIPELINES).await, asked(&routes::pipeline("one")).await), (before, 0));
+    assert!(asked(&routes::pipeline("two")).await > 0);
+
+    // Back from elsewhere the list stands there before the server has answered.
+    browser.click(".side-nav a[href='/users']").await;
+    browser.find("users").await;
+    browser.run(&format!("window.held = {}", json!(routes::PIPELINES))).await;
+    browser.click(".side-nav a[href='/pipelines']").await;
+    browser.find_css("[data-name='two'] .strip .cell.tone-good a").await;
+    assert_eq!(asked(routes::PIPELINES).await, before + 1, "and is read again");
+
+    // Whoever signs in next sees nothing of it.
+    browser.click("[data-testid='account']").await;
+    browser.click("[data-testid='sign-out']").await;
+    browser.find("username").await.send_keys(USER).await.expect("typed");
+    browser.find("password").await.send_keys(PASSWORD).await.expect("typed");
+    browser.click("[data-testid='login-submit']").await;
+    browser.find_css(".skeleton.is-shown").await;
+    assert_eq!(browser.run("return document.querySelectorAll('[data-testid=pipeline]').length").await, 0);
+    browser.close().await;
+
+    // Lists of names need no runs.
+    let list = async |most: &str| client.get(&format!("{}?latest_runs={most}", routes::PIPELINES)).await;
+    for (most, runs) in [("0", 0), ("1", 1), ("20", 1)] {
+        let all: Vec<Pipeline> = list(most).await.expect(200).json();
+        let two = all.iter().find(|pipeline| pipeline.name == "two").expect("listed");
+        assert_eq!((all.len(), two.latest_runs.len()), (3, runs), "{most}");
+    }
+    let _ = list("21").await.problem(422, "invalid_values");
 }
