@@ -1,7 +1,7 @@
 //! Docker is away, slow, or hangs: the server serves everything else and says so.
 
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fastflow_shared::{
@@ -18,6 +18,15 @@ use reqwest::Method;
 
 fn check(readiness: &Readiness, name: &str) -> bool {
     readiness.checks.iter().find(|check| check.name == name).expect("the check").ok
+}
+
+/// A server that looks for Docker's socket at a link that is not there: so Docker can come and go without stopping anybody else's.
+async fn without_docker_yet() -> (Server, PathBuf) {
+    let mut server = Server::prepare(Options::new().unready()).await;
+    let link = server.root().join("docker.sock");
+    server.options.env.insert("DOCKER_HOST".to_owned(), format!("unix://{}", link.display()));
+    server.launch().await;
+    (server, link)
 }
 
 #[tokio::test]
@@ -44,11 +53,7 @@ async fn without_docker_starts_are_refused_and_the_rest_is_served() {
 
 #[tokio::test]
 async fn when_docker_comes_back_starts_work_and_a_running_script_was_not_disturbed() {
-    // Docker's socket by a link of our own, so that it can be taken away without stopping anybody else's Docker.
-    let mut server = Server::prepare(Options::new().unready()).await;
-    let link = server.root().join("docker.sock");
-    server.options.env.insert("DOCKER_HOST".to_owned(), format!("unix://{}", link.display()));
-    server.launch().await;
+    let (server, link) = without_docker_yet().await;
     let client = server.client();
     server.pipeline("nap", "import time\nfor n in range(60): print(n, flush=True); time.sleep(0.1)");
     let _ = client.try_start("nap").await.problem(503, "docker_unavailable");
@@ -237,10 +242,7 @@ async fn a_container_that_docker_does_not_remove_is_swept_once_it_does() {
 
 #[tokio::test]
 async fn a_due_time_while_docker_is_away_waits_and_starts_one_run() {
-    let mut server = Server::prepare(Options::new().unready()).await;
-    let link = server.root().join("docker.sock");
-    server.options.env.insert("DOCKER_HOST".to_owned(), format!("unix://{}", link.display()));
-    server.launch().await;
+    let (server, link) = without_docker_yet().await;
     let client = server.client();
     server.pipeline("hello", "print('hello')");
     let _ = client.post(routes::SYNC).await.expect(200);
