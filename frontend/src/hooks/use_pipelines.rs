@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use fastflow_shared::Pipeline;
+use fastflow_shared::{LiveEvent, Pipeline};
 use wasm_bindgen_futures::spawn_local;
 use yew::prelude::*;
 
@@ -49,7 +49,7 @@ pub fn use_pipelines() -> Loaded<Pipelines> {
     let (put, failed, names) = (held.put.clone(), held.reload.clone(), changed.clone());
     let refresh = use_callback((), move |(), ()| {
         if names.borrow().is_empty() {
-            // Asked for, or the line of events was cut and nobody knows what changed.
+            // The line of events was cut, and nobody knows what changed.
             names.borrow_mut().insert(ALL.to_owned());
         }
         // One at a time, so that no older answer comes after a newer one.
@@ -78,12 +78,17 @@ pub fn use_pipelines() -> Loaded<Pipelines> {
             busy.replace(false);
         });
     });
-    let concerns = move |event: &fastflow_shared::LiveEvent| {
+    let (asked, again) = (changed.clone(), refresh.clone());
+    let reload = use_callback((), move |(), ()| {
+        asked.borrow_mut().insert(ALL.to_owned());
+        again.emit(());
+    });
+    let concerns = move |event: &LiveEvent| {
         changed.borrow_mut().insert(event.pipeline_name.clone().unwrap_or_default());
         true
     };
-    use_live((), concerns, refresh.clone());
-    let first = refresh.clone();
+    use_live((), concerns, refresh);
+    let first = reload.clone();
     use_effect_with((), move |()| first.emit(()));
-    Loaded { reload: refresh, ..held }
+    Loaded { reload, ..held }
 }
