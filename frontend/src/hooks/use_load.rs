@@ -11,6 +11,7 @@ use yew::Same;
 use yew::prelude::*;
 
 use crate::api::{Ask, Coming};
+use crate::logic::fault::Fault;
 use crate::logic::load::Load;
 
 /// Data and a way to read it again.
@@ -43,20 +44,19 @@ where
 {
     let asked = key.clone();
     let ask = Box::new(move || fetch(asked.clone()).coming());
-    let (load, reload, put) = use_any(AnyKey(Rc::new(key)), ask);
+    let ((data, fault), reload, put) = use_any(AnyKey(Rc::new(key)), ask);
     let put = use_memo((), move |()| put.reform(|data: Rc<T>| data as Rc<dyn Any>));
     // What is in there was put there by the two lines above, so it has this type.
-    let typed = |data: Rc<dyn Any>| data.downcast::<T>().ok();
-    let load = match load {
-        Load::Pending => Load::Pending,
-        Load::Ready(data) => typed(data).map_or(Load::Pending, Load::Ready),
-        Load::Failed(fault, last) => Load::Failed(fault, last.and_then(typed)),
+    let load = match (fault, data.and_then(|data| data.downcast::<T>().ok())) {
+        (None, None) => Load::Pending,
+        (None, Some(data)) => Load::Ready(data),
+        (Some(fault), last) => Load::Failed(fault, last),
     };
     Loaded { load, reload, put: (*put).clone() }
 }
 
-/// What is known, how to ask again, and how to put something else in its place.
-type Held = (Load<dyn Any>, Callback<()>, Callback<Rc<dyn Any>>);
+/// What is known and what went wrong, how to ask again, and how to put something else in its place.
+type Held = ((Option<Rc<dyn Any>>, Option<Fault>), Callback<()>, Callback<Rc<dyn Any>>);
 
 #[hook]
 fn use_any(key: AnyKey, ask: Box<dyn Fn() -> Coming>) -> Held {
@@ -91,6 +91,10 @@ fn use_any(key: AnyKey, ask: Box<dyn Fn() -> Coming>) -> Held {
         *cell.borrow_mut() = Load::Ready(data);
         redraw.force_update();
     });
-    let load = state.borrow().clone();
-    (load, reload, put)
+    let known = match state.borrow().clone() {
+        Load::Pending => (None, None),
+        Load::Ready(data) => (Some(data), None),
+        Load::Failed(fault, last) => (last, Some(fault)),
+    };
+    (known, reload, put)
 }
