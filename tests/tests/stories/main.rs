@@ -47,6 +47,7 @@ mod sync;
 mod sync_hostile;
 mod sync_settings;
 mod sync_tls;
+mod undo;
 mod user_namespaces;
 mod validation;
 mod viewers;
