@@ -324,8 +324,8 @@ pub fn add_user(new: NewUser) -> Ask<UserWithPassword> {
 }
 
 /// Changes role or lock of a user.
-pub fn change_user(id: String, change: UserChange) -> Ask<()> {
-    deliver(Method::PATCH, &routes::user(&id), &change)
+pub fn change_user(id: String, change: UserChange) -> Ask<UserAccount> {
+    write(Method::PATCH, &routes::user(&id), &change)
 }
 
 /// Deletes a user.

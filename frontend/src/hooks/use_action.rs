@@ -45,9 +45,6 @@ where
     writer.action(call, done)
 }
 
-/// Begins a write.
-type Start<'s> = &'s mut dyn FnMut() -> Option<Coming>;
-
 /// Told of the answer.
 type Then = Box<dyn FnOnce(Box<dyn Any>)>;
 
@@ -55,7 +52,7 @@ type Then = Box<dyn FnOnce(Box<dyn Any>)>;
 struct Writer {
     busy: bool,
     fault: Option<Fault>,
-    order: Rc<dyn Fn(Start<'_>, Then)>,
+    order: Rc<dyn Fn(Coming, Then)>,
 }
 
 impl Writer {
@@ -68,10 +65,10 @@ impl Writer {
         let order = self.order;
         let go = Callback::from(move |argument: A| {
             let done = done.clone();
-            let mut argument = Some(argument);
-            // It is asked once.
-            let mut start = || argument.take().map(|argument| call(argument).coming());
-            order(&mut start, Box::new(move |answer| drop(answer.downcast().map(|answer| done.emit(*answer)))));
+            order(
+                call(argument).coming(),
+                Box::new(move |answer| drop(answer.downcast().map(|answer| done.emit(*answer)))),
+            );
         });
         Action { busy: self.busy, fault: self.fault, go }
     }
@@ -85,11 +82,11 @@ fn use_writer(loud: bool) -> Writer {
     let fault = use_state(|| None);
     let under_way = use_mut_ref(|| false);
     let (set_busy, set_fault) = (busy.setter(), fault.setter());
-    let order = Rc::new(move |start: Start<'_>, then: Then| {
+    let order = Rc::new(move |call: Coming, then: Then| {
+        // A call that nobody waits for is never made.
         if *under_way.borrow() {
             return;
         }
-        let Some(call) = start() else { return };
         *under_way.borrow_mut() = true;
         set_busy.set(true);
         let (set_busy, set_fault) = (set_busy.clone(), set_fault.clone());

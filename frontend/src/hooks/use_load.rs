@@ -11,6 +11,7 @@ use yew::Same;
 use yew::prelude::*;
 
 use crate::api::{Ask, Coming, keep, kept};
+use crate::logic::fault::Fault;
 use crate::logic::load::Load;
 
 /// Data and a way to read it again.
@@ -56,20 +57,19 @@ pub fn use_kept<T: 'static>(name: &'static str, fetch: fn() -> Ask<T>) -> Loaded
 
 #[hook]
 fn use_typed<T: 'static>(held: Held) -> Loaded<T> {
-    let (load, reload, put) = held;
+    let ((data, fault), reload, put) = held;
     let put = use_memo((), move |()| put.reform(|data: Rc<T>| data as Rc<dyn Any>));
     // What is in there was put there as this type, under its name if it has one.
-    let typed = |data: Rc<dyn Any>| data.downcast::<T>().ok();
-    let load = match load {
-        Load::Pending => Load::Pending,
-        Load::Ready(data) => typed(data).map_or(Load::Pending, Load::Ready),
-        Load::Failed(fault, last) => Load::Failed(fault, last.and_then(typed)),
+    let load = match (fault, data.and_then(|data| data.downcast::<T>().ok())) {
+        (None, None) => Load::Pending,
+        (None, Some(data)) => Load::Ready(data),
+        (Some(fault), last) => Load::Failed(fault, last),
     };
     Loaded { load, reload, put: (*put).clone() }
 }
 
-/// What is known, how to ask again, and how to put something else in its place.
-type Held = (Load<dyn Any>, Callback<()>, Callback<Rc<dyn Any>>);
+/// What is known and what went wrong, how to ask again, and how to put something else in its place.
+type Held = ((Option<Rc<dyn Any>>, Option<Fault>), Callback<()>, Callback<Rc<dyn Any>>);
 
 #[hook]
 fn use_any(key: AnyKey, name: Option<&'static str>, ask: Box<dyn Fn() -> Coming>) -> Held {
@@ -106,9 +106,13 @@ fn use_any(key: AnyKey, name: Option<&'static str>, ask: Box<dyn Fn() -> Coming>
         *cell.borrow_mut() = Load::Ready(data);
         redraw.force_update();
     });
-    let load = state.borrow().clone();
-    if let (Some(name), Load::Ready(data)) = (name, &load) {
+    let known = match state.borrow().clone() {
+        Load::Pending => (None, None),
+        Load::Ready(data) => (Some(data), None),
+        Load::Failed(fault, last) => (last, Some(fault)),
+    };
+    if let (Some(name), (Some(data), _)) = (name, &known) {
         keep(name, data.clone());
     }
-    (load, reload, put)
+    (known, reload, put)
 }

@@ -1,6 +1,5 @@
 //! All pipelines, kept fresh: what was seen last at once, and then, of hundreds, only those again that something happened to.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use fastflow_shared::{LiveEvent, Pipeline};
@@ -25,8 +24,8 @@ fn all() -> api::Ask<Pipelines> {
 }
 
 /// The list with these read again; `None` when that is not enough.
-async fn with_fresh(names: &BTreeSet<String>, mut list: Pipelines) -> Option<Pipelines> {
-    if names.len() > FEW || names.contains(ALL) {
+async fn with_fresh(names: &[String], mut list: Pipelines) -> Option<Pipelines> {
+    if names.len() > FEW || names.iter().any(|name| name == ALL) {
         return None;
     }
     for name in names {
@@ -43,14 +42,14 @@ pub fn use_pipelines() -> Loaded<Pipelines> {
     let held = use_kept("pipelines", all);
     let shown = use_mut_ref(|| None);
     shown.replace(held.load.data().cloned());
-    let changed = use_mut_ref(BTreeSet::new);
+    let changed = use_mut_ref(Vec::new);
     let busy = use_mut_ref(|| false);
 
     let (put, failed, names) = (held.put.clone(), held.reload.clone(), changed.clone());
     let refresh = use_callback((), move |(), ()| {
         if names.borrow().is_empty() {
             // The line of events was cut, and nobody knows what changed.
-            names.borrow_mut().insert(ALL.to_owned());
+            names.borrow_mut().push(ALL.to_owned());
         }
         // One at a time, so that no older answer comes after a newer one.
         if busy.replace(true) {
@@ -60,7 +59,7 @@ pub fn use_pipelines() -> Loaded<Pipelines> {
             (put.clone(), failed.clone(), names.clone(), busy.clone(), shown.clone());
         spawn_local(async move {
             while !names.borrow().is_empty() {
-                let now: BTreeSet<String> = names.take();
+                let now: Vec<String> = names.take();
                 let list = shown.borrow().as_ref().map(|list: &Rc<Pipelines>| Pipelines::clone(list));
                 let fresh = match with_fresh(&now, list.unwrap_or_default()).await {
                     Some(list) => Ok(list),
@@ -80,11 +79,14 @@ pub fn use_pipelines() -> Loaded<Pipelines> {
     });
     let (asked, again) = (changed.clone(), refresh.clone());
     let reload = use_callback((), move |(), ()| {
-        asked.borrow_mut().insert(ALL.to_owned());
+        asked.borrow_mut().push(ALL.to_owned());
         again.emit(());
     });
     let concerns = move |event: &LiveEvent| {
-        changed.borrow_mut().insert(event.pipeline_name.clone().unwrap_or_default());
+        let (name, mut changed) = (event.pipeline_name.clone().unwrap_or_default(), changed.borrow_mut());
+        if !changed.contains(&name) {
+            changed.push(name);
+        }
         true
     };
     use_live((), concerns, refresh);

@@ -148,19 +148,14 @@ fn Tokens() -> Html {
         })
     };
     let row = |token: &ApiToken| {
-        let (ask, id, name) = (ask.clone(), token.id.clone(), token.name.clone());
-        let go = delete.go.clone();
-        let ondelete = Callback::from(move |()| {
-            let id = id.clone();
-            ask.emit(Question {
-                title: t.vault.delete_title(&name).into(),
-                lead: t.people.token_lead.into(),
-                yes: t.vault.delete.into(),
-                no: None,
-                name: Some(name.clone().into()),
-                then: go.reform(move |()| id.clone()),
-            });
-        });
+        let question = Question {
+            title: t.vault.delete_title(&token.name).into(),
+            lead: t.people.token_lead.into(),
+            yes: t.vault.delete.into(),
+            name: Some(token.name.clone().into()),
+            ..Question::default()
+        };
+        let ondelete = question.before(&ask, &delete.go, &token.id);
         html! {
             <tr key={token.id.clone()} data-testid="token">
                 <td><strong>{&token.name}</strong>{" "}<code class="faint">{&token.hint}{"…"}</code></td>

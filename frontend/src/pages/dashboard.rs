@@ -61,7 +61,7 @@ fn FirstVisit(props: &FirstVisitProps) -> Html {
                     <li>{t.dash.empty_step2}</li>
                     <li>{t.dash.empty_step3}</li>
                 </ol>
-                <Button text={if sync.busy { t.dash.syncing } else { t.dash.sync }} icon={Icon::Refresh} look={Look::Primary} busy={sync.busy} onclick={sync.go} />
+                <Button text={if sync.busy { t.dash.syncing } else { t.dash.sync }} icon={Icon::Refresh} look={Look::Primary} busy={sync.busy} onclick={sync.go} testid="sync" />
             </div>
             <pre aria-hidden="true"><b>{"pipelines/"}</b>{"\n└── "}<b>{"hello/"}</b>{"\n    ├── main.py\n    ├── requirements.txt\n    └── pipeline.json\n\n"}<i>{"# main.py"}</i>{"\nprint(\"Hello from a fresh container\")"}</pre>
         </div>

@@ -9,6 +9,7 @@ use crate::api;
 use crate::hooks::{TabState, use_action, use_live, use_load, use_tab};
 use crate::logic::outcome::{Outcome, Tone};
 use crate::providers::dialogs::use_ask;
+use crate::providers::toasts::use_toaster;
 use crate::route::Route;
 use crate::router::{Link, use_navigator};
 use crate::text::{Texts, use_text};
@@ -95,7 +96,12 @@ fn JobRow(props: &JobRowProps) -> Html {
     let navigator = use_navigator();
     let job = &props.job;
     let id = job.id.clone();
-    let switch = use_action(|(id, on)| api::switch_job(id, on), props.onchange.reform(|_: Job| ()));
+    let (toaster, change) = (use_toaster(), props.onchange.clone());
+    let switched = Callback::from(move |job: Job| {
+        let title = if job.paused { t.dash.switched_off } else { t.dash.switched_on };
+        toaster.good_undo(t, (title, job.pipeline_name), api::switch_job(job.id, job.paused).coming(), &change);
+    });
+    let switch = use_action(|(id, on)| api::switch_job(id, on), switched);
     let delete = use_action(api::delete_job, props.onchange.clone());
     let started = Callback::from(move |run: Run| {
         navigator.as_ref().inspect(|navigator| navigator.push(&Route::Run { id: run.id }));
@@ -106,21 +112,15 @@ fn JobRow(props: &JobRowProps) -> Html {
         let job = job.clone();
         props.onopen.reform(move |()| Some(what(job.clone())))
     };
-    let ondelete = {
-        let (go, id) = (delete.go.clone(), id.clone());
-        let name = job.name.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| job.pipeline_name.clone());
-        Callback::from(move |()| {
-            let id = id.clone();
-            ask.emit(Question {
-                title: t.jobs.delete_title.into(),
-                lead: t.jobs.delete_lead.into(),
-                yes: t.vault.delete.into(),
-                no: None,
-                name: Some(name.clone().into()),
-                then: go.reform(move |()| id.clone()),
-            });
-        })
+    let name = job.name.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| job.pipeline_name.clone());
+    let question = Question {
+        title: t.jobs.delete_title.into(),
+        lead: t.jobs.delete_lead.into(),
+        yes: t.vault.delete.into(),
+        name: Some(name.into()),
+        ..Question::default()
     };
+    let ondelete = question.before(&ask, &delete.go, &id);
     let of_code = job.source == "repository";
     let switched = id.clone();
     html! {

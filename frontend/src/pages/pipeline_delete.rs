@@ -44,18 +44,14 @@ fn Card(props: &TabProps) -> Html {
     let own: Vec<String> =
         jobs.iter().map(|job| job.name.clone().unwrap_or_else(|| t.say(&job.sentence).to_string())).collect();
     let lead = t.goes(pipeline.running + pipeline.queued, &own);
-    let (name, go) = (pipeline.name.clone(), delete.go.clone());
-    let onclick = Callback::from(move |()| {
-        let name = name.clone();
-        ask.emit(Question {
-            title: t.vault.delete_title(&name).into(),
-            lead: lead.clone().into(),
-            yes: t.pipeline.delete.into(),
-            no: None,
-            name: Some(name.clone().into()),
-            then: go.reform(move |()| name.clone()),
-        });
-    });
+    let question = Question {
+        title: t.vault.delete_title(&pipeline.name).into(),
+        lead: lead.into(),
+        yes: t.pipeline.delete.into(),
+        name: Some(pipeline.name.clone().into()),
+        ..Question::default()
+    };
+    let onclick = question.before(&ask, &delete.go, &pipeline.name);
     html! {
         <section class="card panel" data-testid="delete-card">
             <h2>{t.pipeline.delete}</h2>

@@ -9,6 +9,7 @@ use yew::prelude::*;
 
 use crate::api;
 use crate::hooks::use_load;
+use crate::logic::fault::Fault;
 use crate::logic::fold::lower;
 use crate::logic::query;
 use crate::providers::dialogs::use_ask;
@@ -47,6 +48,23 @@ fn in_state(pipeline: &Pipeline, state: &str) -> bool {
 enum Bulk {
     Run,
     Switch(bool),
+}
+
+/// Does it with each, one after the other: the server admits them in this order. Says who took it, and why the last of the
+/// others did not.
+async fn each(names: Vec<String>, bulk: Bulk) -> (Vec<String>, Option<Fault>) {
+    let (mut good, mut fault) = (Vec::new(), None);
+    for name in names {
+        let coming = match bulk {
+            Bulk::Run => api::start_run(name.clone(), StartRun::default()).coming(),
+            Bulk::Switch(on) => api::switch_pipeline(name.clone(), on).coming(),
+        };
+        match coming.await {
+            Ok(_) => good.push(name),
+            Err(error) => fault = Some(error),
+        }
+    }
+    (good, fault)
 }
 
 /// Props of [`PipelineList`].
@@ -127,31 +145,29 @@ pub fn PipelineList(props: &PipelineListProps) -> Html {
     };
     let order = |bulk: Bulk| {
         let (names, busy, forget) = ((*chosen).clone(), busy.setter(), chosen.setter());
-        let (toaster, change) = (toaster.clone(), props.onchange.clone());
+        let (toaster, change, list) = (toaster.clone(), props.onchange.clone(), props.list.clone());
         Callback::from(move |()| {
             let (names, busy, forget) = (names.clone(), busy.clone(), forget.clone());
-            let (toaster, change) = (toaster.clone(), change.clone());
+            let (toaster, change, list) = (toaster.clone(), change.clone(), list.clone());
             busy.set(true);
             spawn_local(async move {
-                let (mut good, mut fault) = (0, None);
                 let whole = names.len();
-                for name in names {
-                    // One after the other: the server admits them in this order.
-                    let answer = match bulk {
-                        Bulk::Run => api::start_run(name, StartRun::default()).await.map(drop),
-                        Bulk::Switch(on) => api::switch_pipeline(name, on).await.map(drop),
-                    };
-                    match answer {
-                        Ok(()) => good += 1,
-                        Err(error) => fault = Some(error),
-                    }
+                let (mut good, fault) = each(names, bulk).await;
+                if let Bulk::Switch(on) = bulk {
+                    let title = if on { t.dash.switched_on } else { t.dash.switched_off };
+                    let said = (title, t.pipes.switched(good.len(), whole));
+                    // What was so before stays so.
+                    good.retain(|name| list.iter().any(|one| one.name == *name && one.enabled_by_operator != on));
+                    let back =
+                        async move { each(good, Bulk::Switch(!on)).await.1.map_or_else(|| Ok(Box::new(()) as _), Err) };
+                    toaster.good_undo(t, said, Box::pin(back), &change);
+                } else {
+                    toaster.good(t.pipes.started(good.len(), whole));
+                    change.emit(());
                 }
-                let said = if bulk == Bulk::Run { t.pipes.started(good, whole) } else { t.pipes.switched(good, whole) };
-                toaster.good(said);
                 fault.inspect(|fault| toaster.fault(fault, t));
                 busy.set(false);
                 forget.set(Vec::new());
-                change.emit(());
             });
         })
     };

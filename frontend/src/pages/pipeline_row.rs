@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use chrono::{DateTime, Utc};
 use fastflow_shared::{EnvironmentState, Pipeline};
-use wasm_bindgen_futures::spawn_local;
 use yew::prelude::*;
 
 use crate::api;
@@ -141,19 +140,8 @@ pub fn PipelineSwitchButton(props: &PipelineRowProps) -> Html {
     let change = props.onchange.clone();
     let done = Callback::from(move |pipeline: Pipeline| {
         let title = if pipeline.enabled_by_operator { t.dash.switched_on } else { t.dash.switched_off };
-        let (name, back) = (pipeline.name.clone(), !pipeline.enabled_by_operator);
-        let (undone, toaster_then) = (change.clone(), toaster.clone());
-        let undo = Callback::from(move |()| {
-            let (name, undone, toaster) = (name.clone(), undone.clone(), toaster_then.clone());
-            spawn_local(async move {
-                match api::switch_pipeline(name, back).await {
-                    Ok(_) => undone.emit(()),
-                    Err(fault) => toaster.fault(&fault, t),
-                }
-            });
-        });
-        toaster.good_undo(title, pipeline.name, undo);
-        change.emit(());
+        let back = api::switch_pipeline(pipeline.name.clone(), !pipeline.enabled_by_operator);
+        toaster.good_undo(t, (title, pipeline.name), back.coming(), &change);
     });
     let action = use_action(|(name, on)| api::switch_pipeline(name, on), done);
     let pipeline = &props.pipeline;

@@ -110,21 +110,14 @@ fn Stats(props: &TabProps) -> Html {
     let reset = use_action(api::reset_stats, done);
     let pipeline = &props.pipeline;
     let stats = &pipeline.stats;
-    let name = pipeline.name.clone();
-    let onreset = {
-        let go = reset.go.clone();
-        Callback::from(move |()| {
-            let name = name.clone();
-            ask.emit(Question {
-                title: t.pipeline.reset_title.into(),
-                lead: t.pipeline.reset_lead.into(),
-                yes: t.pipeline.reset.into(),
-                no: None,
-                name: Some(name.clone().into()),
-                then: go.reform(move |()| name.clone()),
-            });
-        })
+    let question = Question {
+        title: t.pipeline.reset_title.into(),
+        lead: t.pipeline.reset_lead.into(),
+        yes: t.pipeline.reset.into(),
+        name: Some(pipeline.name.clone().into()),
+        ..Question::default()
     };
+    let onreset = question.before(&ask, &reset.go, &pipeline.name);
     let time = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |seconds| t.duration(seconds));
     let figures = [
         (t.pipeline.rate, stats.success_rate.map_or_else(|| "–".to_owned(), |rate| t.percent(rate))),

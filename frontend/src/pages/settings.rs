@@ -24,11 +24,15 @@ pub fn SettingsPage() -> Html {
     let settings = use_load((), |()| api::settings());
     let open = use_state(|| None::<Setting>);
     let toaster = use_toaster();
-    let (reload, close) = (settings.reload.clone(), open.setter());
-    let done = Callback::from(move |_: Setting| {
-        toaster.good(t.keep.changed);
+    let (reload, close, list) = (settings.reload.clone(), open.setter(), settings.load.data().cloned());
+    let done = Callback::from(move |new: Setting| {
+        let was = list.iter().flat_map(|list| list.iter()).find(|was| was.name == new.name && was.changed_at.is_some());
+        let back = match was {
+            Some(was) => api::change_setting(was.name.clone(), was.value.clone()),
+            None => api::reset_setting(new.name.clone()),
+        };
         close.set(None);
-        reload.emit(());
+        toaster.good_undo(t, (t.keep.changed, new.name), back.coming(), &reload);
     });
     let reset = use_action(api::reset_setting, done.clone());
     let row = |setting: &Setting| {

@@ -6,6 +6,7 @@ use yew::prelude::*;
 use crate::api;
 use crate::hooks::{TabState, use_action, use_form_action, use_load, use_tab};
 use crate::providers::dialogs::use_ask;
+use crate::providers::toasts::use_toaster;
 use crate::text::{Texts, use_text};
 use crate::ui::button::{Button, Look};
 use crate::ui::confirm::Question;
@@ -34,7 +35,19 @@ pub fn Users() -> Html {
     let ask = use_ask();
     let reload = users.reload.clone();
     let done = Callback::from(move |()| reload.emit(()));
-    let change = use_action(|(id, change)| api::change_user(id, change), done.clone());
+    let (toaster, list, changed) = (use_toaster(), users.load.data().cloned(), done.clone());
+    let changed = Callback::from(move |new: UserAccount| {
+        let Some(was) = list.iter().flat_map(|list| list.iter()).find(|was| was.id == new.id) else {
+            return changed.emit(());
+        };
+        let back = UserChange {
+            role: (was.role != new.role).then_some(was.role),
+            disabled: (was.disabled != new.disabled).then_some(was.disabled),
+        };
+        let said = (t.people.changed, new.username);
+        toaster.good_undo(t, said, api::change_user(new.id, back).coming(), &changed);
+    });
+    let change = use_action(|(id, change)| api::change_user(id, change), changed);
     let delete = use_action(api::delete_user, done.clone());
     let show = {
         let (told, done, adding) = (told.setter(), done, adding.setter());
@@ -47,20 +60,12 @@ pub fn Users() -> Html {
     let reset = use_action(api::reset_password, show.clone());
     let (open, close, forget) = (adding.setter(), adding.setter(), told.setter());
     let row = |user: &UserAccount| {
-        let (ask, name) = (ask.clone(), user.username.clone());
+        let name = user.username.clone();
         let question = |title: String, lead: &'static str, yes: &'static str, go: &Callback<String>, typed: bool| {
-            let (ask, id, go, name) = (ask.clone(), user.id.clone(), go.clone(), name.clone());
-            Callback::from(move |()| {
-                let id = id.clone();
-                ask.emit(Question {
-                    title: title.clone().into(),
-                    lead: lead.into(),
-                    yes: yes.into(),
-                    no: None,
-                    name: typed.then(|| name.clone().into()),
-                    then: go.reform(move |()| id.clone()),
-                });
-            })
+            let name = typed.then(|| name.clone().into());
+            let question =
+                Question { title: title.into(), lead: lead.into(), yes: yes.into(), name, ..Question::default() };
+            question.before(&ask, go, &user.id)
         };
         let (id, go) = (user.id.clone(), change.go.clone());
         let onrole = Callback::from(move |role: String| {

@@ -96,31 +96,21 @@ fn List(props: &ListProps) -> Html {
                 <tbody>
                     {for props.list.iter().map(|entry| {
                         let (edit, mine) = (props.onedit.clone(), entry.clone());
-                        let props_ask = ask.clone();
-                        let (ask, go, key) = (ask.clone(), delete.go.clone(), entry.key.clone());
-                        let ondelete = Callback::from(move |()| {
-                            let name = key.clone();
-                            ask.emit(Question {
-                                title: t.vault.delete_title(&key).into(),
-                                lead: t.vault.delete_lead.into(),
-                                yes: t.vault.delete.into(),
-                                no: None,
-                                name: Some(key.clone().into()),
-                                then: go.reform(move |()| name.clone()),
-                            });
-                        });
-                        let (ask, go, key) = (props_ask.clone(), reveal.go.clone(), entry.key.clone());
-                        let onreveal = Callback::from(move |()| {
-                            let name = key.clone();
-                            ask.emit(Question {
-                                title: t.vault.reveal_title(&key).into(),
-                                lead: t.vault.reveal_lead.into(),
-                                yes: t.vault.reveal.into(),
-                                no: None,
-                                name: None,
-                                then: go.reform(move |()| name.clone()),
-                            });
-                        });
+                        let question = Question {
+                            title: t.vault.delete_title(&entry.key).into(),
+                            lead: t.vault.delete_lead.into(),
+                            yes: t.vault.delete.into(),
+                            name: Some(entry.key.clone().into()),
+                            ..Question::default()
+                        };
+                        let ondelete = question.before(&ask, &delete.go, &entry.key);
+                        let question = Question {
+                            title: t.vault.reveal_title(&entry.key).into(),
+                            lead: t.vault.reveal_lead.into(),
+                            yes: t.vault.reveal.into(),
+                            ..Question::default()
+                        };
+                        let onreveal = question.before(&ask, &reveal.go, &entry.key);
                         let shown = revealed.as_ref().filter(|secret| secret.key == entry.key).map(|secret| secret.value.clone());
                         let value = entry.value.clone().or(shown);
                         html! {

@@ -1,13 +1,16 @@
 //! Short messages in the corner: what happened, why, and what to do.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
+use wasm_bindgen_futures::spawn_local;
 use yew::prelude::*;
 
 use super::settings::ProviderProps;
+use crate::api::Coming;
 use crate::logic::fault::Fault;
 use crate::route::Route;
-use crate::text::use_text;
+use crate::text::{Texts, use_text};
 use crate::ui::toast::{Toast, ToastList};
 
 /// Most messages at once.
@@ -44,6 +47,9 @@ impl Reducible for Toasts {
     }
 }
 
+/// What happened, and to what.
+type Said = (&'static str, String);
+
 /// Shows messages.
 #[derive(Clone, PartialEq)]
 pub struct Toaster {
@@ -53,22 +59,40 @@ pub struct Toaster {
 impl Toaster {
     /// Good news.
     pub fn good(&self, title: impl Into<AttrValue>) {
-        self.add.emit(Toast { title: title.into(), ..Toast::default() });
+        self.say(title.into(), AttrValue::default(), None, None);
+    }
+
+    /// Exists once, whatever the news are made of.
+    #[inline(never)]
+    fn say(&self, title: AttrValue, detail: AttrValue, to: Option<Route>, undo: Option<Callback<()>>) {
+        self.add.emit(Toast { title, detail, to, undo, ..Toast::default() });
     }
 
     /// Good news with a sentence and a page to go to.
     pub fn good_with(&self, title: impl Into<AttrValue>, detail: impl Into<AttrValue>, to: Option<Route>) {
-        self.add.emit(Toast { title: title.into(), detail: detail.into(), to, ..Toast::default() });
+        self.say(title.into(), detail.into(), to, None);
     }
 
-    /// Good news that can be taken back.
-    pub fn good_undo(&self, title: impl Into<AttrValue>, detail: impl Into<AttrValue>, undo: Callback<()>) {
-        let undo = Some(undo);
-        self.add.emit(Toast { title: title.into(), detail: detail.into(), undo, ..Toast::default() });
+    /// Good news that can be taken back by another write; `done` is told, now and after that one.
+    pub fn good_undo(&self, t: &'static Texts, (title, detail): Said, back: Coming, done: &Callback<()>) {
+        let (toaster, then, back) = (self.clone(), done.clone(), Cell::new(Some(back)));
+        let undo = Callback::from(move |()| {
+            let (toaster, then) = (toaster.clone(), then.clone());
+            // Once: with it the message goes.
+            let Some(back) = back.take() else { return };
+            spawn_local(async move {
+                if let Err(fault) = back.await {
+                    toaster.fault(&fault, t);
+                }
+                then.emit(());
+            });
+        });
+        self.say(title.into(), detail.into(), None, Some(undo));
+        done.emit(());
     }
 
     /// Bad news: the reason and what to do.
-    pub fn fault(&self, fault: &Fault, texts: &'static crate::text::Texts) {
+    pub fn fault(&self, fault: &Fault, texts: &'static Texts) {
         // Somebody else already leads to the login page.
         if fault.status == 401 {
             return;

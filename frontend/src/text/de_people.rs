@@ -51,6 +51,7 @@ pub const PEOPLE: People = People {
     ok: "Getan",
     denied: "Verweigert",
     no_entries: "Nichts passt",
+    changed: "Der Benutzer ist geändert",
     may_log_in: Form("{name} darf sich anmelden"),
     reset_title: Form("Neues Passwort für {name}?"),
     password_of: Form("Passwort von {name}"),

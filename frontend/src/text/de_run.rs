@@ -145,7 +145,7 @@ pub const PIPELINE: PipelineTexts = PipelineTexts {
     reset_title: "Die Statistik zurücksetzen?",
     reset_lead: "Die Zähler beginnen wieder bei null. Die Läufe selbst und ihre Logs bleiben.",
     reset_done: "Die Statistik beginnt bei null",
-    since: "Seit",
+    since: "seit",
     problem_lead: "Diese Pipeline kann erst starten, wenn ihre Dateien in Ordnung sind.",
     none: "keine",
     commit: "Aktiver Commit",

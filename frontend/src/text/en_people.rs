@@ -51,6 +51,7 @@ pub const PEOPLE: People = People {
     ok: "Done",
     denied: "Refused",
     no_entries: "Nothing fits",
+    changed: "The user is changed",
     may_log_in: Form("{name} may log in"),
     reset_title: Form("New password for {name}?"),
     password_of: Form("Password of {name}"),

@@ -145,7 +145,7 @@ pub const PIPELINE: PipelineTexts = PipelineTexts {
     reset_title: "Reset the statistics?",
     reset_lead: "The counters begin at zero again. The runs themselves and their logs stay.",
     reset_done: "The statistics begin at zero",
-    since: "Since",
+    since: "since",
     problem_lead: "This pipeline cannot be started until its files are in order.",
     none: "none",
     commit: "Live commit",

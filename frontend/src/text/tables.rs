@@ -193,7 +193,7 @@ tables! {
         users, users_lead, new_user, role, role_hint, enabled, last_login, never, reset, reset_lead, delete_lead, name_hint, once,
         account, current_password, new_password, password_hint, change_password, password_changed, sessions, client, address,
         last_used, this_one, end, end_others, tokens, token_name, new_token, ends, days, no_tokens, token_lead, audit, audit_lead, who,
-        what, when, result, from, to, any_action, any_result, ok, denied, no_entries;
+        what, when, result, from, to, any_action, any_result, ok, denied, no_entries, changed;
         fn may_log_in(name: &str), fn reset_title(name: &str), fn password_of(name: &str)
     }
     /// Schedules.

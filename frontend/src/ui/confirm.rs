@@ -8,7 +8,7 @@ use super::field::{Field, typed};
 use crate::text::use_text;
 
 /// What to ask.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Question {
     /// The question.
     pub title: AttrValue,
@@ -22,6 +22,15 @@ pub struct Question {
     pub name: Option<AttrValue>,
     /// Told of a yes.
     pub then: Callback<()>,
+}
+
+impl Question {
+    /// A click that asks this first; a yes tells `go` the `id`.
+    pub fn before(self, ask: &Callback<Self>, go: &Callback<String>, id: &str) -> Callback<()> {
+        let id = id.to_owned();
+        let question = Self { then: go.reform(move |()| id.clone()), ..self };
+        ask.reform(move |()| question.clone())
+    }
 }
 
 /// Props of [`Confirm`].

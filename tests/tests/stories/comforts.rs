@@ -13,6 +13,18 @@ const NOTED: &str = "window.noted = []; window.Notification = class { \
     constructor(title) { window.noted.push(title); } \
     static requestPermission() { return Promise.resolve('granted'); } };";
 
+/// Answers of the path `hold` wait for `letGo`, and what is to happen after 200 ms happens when the story says so. Whether
+/// anything was ever shown to those who wait is in `waited`.
+const HELD: &str = "{ const { fetch, setTimeout, clearTimeout } = window; \
+    const answers = []; window.patient = []; window.hold = '/api/runs'; window.waited = false; \
+    window.held = () => answers.length; window.letGo = () => answers.splice(0).forEach(go => go()); \
+    window.fetch = (...asked) => new URL(asked[0].url ?? asked[0], location).pathname !== window.hold ? fetch(...asked) \
+        : new Promise(go => answers.push(() => go(fetch(...asked)))); \
+    window.setTimeout = (what, after, ...more) => after === 200 ? -patient.push(what) : setTimeout(what, after, ...more); \
+    window.clearTimeout = id => { if (id < 0) patient[-id - 1] = null; else clearTimeout(id); }; \
+    new MutationObserver(() => { window.waited ||= document.querySelector('.is-shown') !== null; }) \
+        .observe(document, { subtree: true, childList: true, attributes: true }); }";
+
 const ICON: &str = "return document.getElementById('favicon').getAttribute('href') + ' ' + document.title";
 
 async fn signed_in(server: &Server) -> Browser {
@@ -112,5 +124,51 @@ async fn a_page_is_read_by_keyboard_and_on_paper_and_leads_on() {
     assert_eq!((&paper["side"], &paper["actions"]), (&json!("none"), &json!("none")), "{paper}");
     assert!(paper["cut"].as_i64() <= Some(1) && paper["over"].as_i64() <= Some(0), "{paper}");
     browser.picture("run-on-paper").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn who_need_not_wait_long_sees_no_sign_of_it() {
+    let server = Server::start(Options::new().env("FASTFLOW_TEST_ENGINE", "fake").uv_cache(UvCache::Own)).await;
+    server.pipeline("works", "print('it works')");
+    let client = server.client();
+    let _ = client.post(routes::SYNC).await.expect(200);
+    client.run_well("works").await;
+    let browser = signed_in(&server).await;
+    browser.before_each_page(HELD).await;
+    let look = "const one = document.querySelector('#main .skeleton'); \
+        return [one.classList.contains('is-shown'), getComputedStyle(one).opacity, one.ariaLabel]";
+    let asked = "return document.querySelector('#main .skeleton') !== null && held() > 0 && patient.some(one => one)";
+
+    // The answer does not come: nothing is seen of the wait until its time is over.
+    browser.goto(&format!("{}/runs", server.base())).await;
+    browser.until(asked).await;
+    assert_eq!(browser.run(look).await, json!([false, "0", "Loading…"]));
+    browser.run("patient.forEach(over => over?.())").await;
+    browser.until("return getComputedStyle(document.querySelector('#main .skeleton.is-shown')).opacity === '1'").await;
+    browser.picture("runs-are-waited-for").await;
+    browser.run("letGo()").await;
+    browser.find("run-row").await;
+    browser.gone(".skeleton").await;
+
+    // The answer comes first: nobody has seen anything, and nothing is to come any more.
+    browser.goto(&format!("{}/runs", server.base())).await;
+    browser.until(asked).await;
+    browser.run("letGo()").await;
+    browser.find("run-row").await;
+    browser.until("return patient.length > 0 && patient.every(one => one === null)").await;
+    assert_eq!(browser.run("return waited").await, false);
+
+    // A button says at once that it works, and turns after as long. The turning is looked at by its own clock.
+    browser.goto(&server.base()).await;
+    browser.run("hold = '/api/sync'; letGo()").await;
+    browser.click("[data-testid='sync']").await;
+    browser.find_css("[data-testid='sync'][aria-busy='true']").await;
+    let turned = "const icon = document.querySelector('[data-testid=sync] .icon'); \
+        const turn = icon.getAnimations().find(one => one.animationName === 'turn'); turn.pause(); \
+        return [0, 199, 425].map(ms => { turn.currentTime = ms; return getComputedStyle(icon).transform !== 'none'; })";
+    assert_eq!(browser.run(turned).await, json!([false, false, true]));
+    browser.run("letGo()").await;
+    browser.find_css("[data-testid='sync']:not([aria-busy])").await;
     browser.close().await;
 }

@@ -1,10 +1,11 @@
 //! The pages that one looks after pipelines with: many at once, their files, a year's runs by day, and what every page offers.
 
-use fastflow_shared::{Pipeline, Role, RunPage, SourceFile, SourceList, routes};
+use fastflow_shared::{Pipeline, Role, SourceFile, SourceList, StartRun, routes};
 use fastflow_tests::browser::{Browser, Look};
 use fastflow_tests::options::UvCache;
 use fastflow_tests::server::{PASSWORD, USER};
-use fastflow_tests::{Options, Server};
+use fastflow_tests::{Client, Options, Server};
+use reqwest::Method;
 use serde_json::json;
 
 /// A browser that is logged in and shows the dashboard.
@@ -35,7 +36,7 @@ async fn the_files_of_a_pipeline_can_be_read_and_nothing_else() {
         let _ = client.get(&at(bad)).await.problem(404, "file_not_found");
     }
     let _ = client.get(&routes::pipeline_files("nobody")).await.problem(404, "pipeline_not_found");
-    let _ = fastflow_tests::Client::anonymous(&server.base()).get(&at("main.py")).await.expect(401);
+    let _ = Client::anonymous(&server.base()).get(&at("main.py")).await.expect(401);
 }
 
 #[tokio::test]
@@ -69,7 +70,8 @@ async fn a_person_looks_after_many_pipelines_at_once() {
     assert!(!client.pipeline("beta").await.enabled && client.pipeline("gamma").await.enabled);
     browser.click("[data-name='alpha'] [data-testid='switch']").await;
     browser.find_css("[data-name='alpha'] [data-testid='switch'][aria-checked='true']").await;
-    browser.click("[data-testid='undo']").await;
+    // The latest message is that of the one.
+    browser.click("[data-testid='toast']:last-child [data-testid='undo']").await;
     browser.find_css("[data-name='alpha'] [data-testid='switch'][aria-checked='false']").await;
     browser.click("[data-name='alpha'] [data-testid='switch']").await;
     browser.find_css("[data-name='alpha'] [data-testid='switch'][aria-checked='true']").await;
@@ -136,50 +138,74 @@ async fn every_page_has_a_palette_a_help_sheet_a_title_and_a_way_back() {
 }
 
 #[tokio::test]
-async fn runs_are_ordered_by_the_heads_of_their_columns() {
+async fn statistics_begin_anew_and_the_runs_stay() {
     let fake = Options::new().env("FASTFLOW_TEST_ENGINE", "fake").uv_cache(UvCache::Own);
     let server = Server::start(fake).await;
-    for name in ["slow", "quick"] {
-        server.pipeline(name, "print(1)");
-    }
+    server.pipeline("counts", "print(1)");
     let client = server.client();
     let _ = client.post(routes::SYNC).await.expect(200);
-    for name in ["quick", "slow", "quick"] {
-        client.run_well(name).await;
+    for program in ["exit 0", "exit 3", "exit 0"] {
+        let parameters = [("FAKE_PROGRAM".to_owned(), program.to_owned())].into();
+        let run = client.start_with("counts", &StartRun { parameters, ..StartRun::default() }).await;
+        client.end_of(&run.id).await;
     }
-    server
-        .sql("UPDATE runs SET finished_at = started_at + CASE pipeline_name WHEN 'slow' THEN 61000 ELSE 2000 END")
-        .await;
-
-    let page: RunPage = client.fetch(&format!("{}?order=longest&limit=2", routes::RUNS)).await;
-    assert_eq!(page.items[0].pipeline_name, "slow");
-    let cursor = page.next_cursor.expect("there is one more");
-    let last: RunPage = client.fetch(&format!("{}?order=longest&limit=2&cursor={cursor}", routes::RUNS)).await;
-    assert_eq!((last.items.len(), last.next_cursor), (1, None));
-    // The place of one order says nothing in another.
-    let _ = client.get(&format!("{}?cursor={cursor}", routes::RUNS)).await.problem(422, "invalid_values");
-
+    let job = json!({ "pipeline_name": "counts", "trigger_type": "cron", "trigger_value": "30 12 29 2 *" });
+    let _ = client.write(Method::POST, routes::JOBS, &job).await.expect(201);
+    let _vera = client.new_user("vera", Role::Viewer).await;
     let browser = signed_in(&server, Look { width: 1440, height: 900, language: "en-US" }).await;
-    browser.goto(&format!("{}/runs", server.base())).await;
-    let head = |sort: &str| format!("[data-testid='runs'] th:nth-child(4)[aria-sort='{sort}'] button");
-    let first = async |name: &str| {
-        browser.text_when("[data-testid='run-row']:first-child .run-name", name).await;
+    let page = format!("{}/pipelines/counts", server.base());
+    let figures = async || {
+        let read = "return [...document.querySelectorAll(\"[data-testid='stats'] dd\")].map(one => one.innerText)";
+        serde_json::from_value::<Vec<String>>(browser.run(read).await).expect("texts")
     };
-    first("quick").await;
-    browser.click(&head("none")).await;
-    first("slow").await;
-    assert_eq!(browser.run("return location.search").await, "?order=longest");
-    // By keyboard: the head is still what has the focus.
-    browser.find_css(&head("descending")).await.send_keys("\u{e007}").await.expect("typed");
-    browser.find_css(&head("ascending")).await;
-    first("quick").await;
-    browser.picture("runs-shortest").await;
-    // A reload keeps it, and the other column ends it.
-    browser.goto(&format!("{}/runs?order=longest", server.base())).await;
-    first("slow").await;
-    browser.click("[data-testid='runs'] th:nth-child(5) button").await;
-    first("quick").await;
-    assert_eq!(browser.run("return location.search").await, "");
+    browser.goto(&page).await;
+    browser.text_when("[data-testid='stats'] dd", "%").await;
+    let before = figures().await;
+    assert_eq!(before[..3], ["66.7 %", "3", "1"], "{before:?}");
+    assert!(before[3..].iter().all(|took| took.ends_with('s')), "{before:?}");
+
+    // Only its name opens the way, and who thinks better of it has changed nothing.
+    for sure in [false, true] {
+        browser.click("[data-testid='reset-stats']").await;
+        browser.text_when("dialog[open]", "The runs themselves and their logs stay.").await;
+        assert_eq!(browser.run("return document.querySelector('[data-testid=confirm-yes]').disabled").await, true);
+        browser.find("confirm-name").await.send_keys("counts").await.expect("typed");
+        if sure {
+            browser.click("[data-testid='confirm-yes']").await;
+        } else {
+            browser.press("\u{e00c}").await;
+            browser.gone("dialog[open]").await;
+            assert_eq!((figures().await, client.stats("counts").await.total_runs), (before.clone(), 3));
+        }
+    }
+    browser.text_when("[data-testid='stats'] dd", "–").await;
+    assert_eq!(figures().await, ["–", "0", "0", "–", "–"]);
+    browser.text_when("[data-testid='stats'] h2", "since").await;
+    let stats = client.stats("counts").await;
+    assert_eq!((stats.total_runs, stats.mean_duration_seconds, stats.p95_duration_seconds), (0, None, None));
+    assert_eq!(client.runs().await.len(), 3, "the runs stay");
+    browser.goto(&format!("{page}?tab=runs")).await;
+    browser.find_css("[data-testid='run-row']:nth-child(3)").await;
+
+    // A viewer is not offered what would be refused.
+    client.run_to_end("counts").await;
+    browser.page.delete_all_cookies().await.expect("forgotten");
+    browser.goto(&page).await;
+    browser.find("username").await.send_keys("vera").await.expect("typed");
+    browser.find("password").await.send_keys("a quiet word of veras").await.expect("typed");
+    browser.click("[data-testid='login-submit']").await;
+    browser.text_when("[data-testid='stats'] dd", "100 %").await;
+    let seen = "return getComputedStyle(document.querySelector('[data-testid=reset-stats]')).display";
+    assert_eq!(browser.run(seen).await, "none");
+    let hidden = ["choose", "choose-all", "run", "switch", "sync", "job-new", "job-run", "job-edit", "job-delete"];
+    for (page, shows) in [("pipelines", "pipeline"), ("schedules", "job")] {
+        browser.goto(&format!("{}/{page}", server.base())).await;
+        browser.find(shows).await;
+        for testid in hidden {
+            let shown = format!("return document.querySelector('[data-testid={testid}]')?.checkVisibility() ?? false");
+            assert_eq!(browser.run(&shown).await, false, "{testid} on {page}");
+        }
+    }
     browser.close().await;
 }
 

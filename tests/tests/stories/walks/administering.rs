@@ -67,7 +67,7 @@ async fn looks_at_the_disk(person: &Person<'_>) {
     let backups = person.count("[data-testid='backup']").await;
     person.taps("back-up").await;
     person.counts("[data-testid='backup']", backups + 1).await;
-    person.reads("[data-testid='toast']", ("The backup is made", "Die Sicherung ist gemacht")).await;
+    person.reads("[data-testid='toast']:last-child", ("The backup is made", "Die Sicherung ist gemacht")).await;
 }
 
 async fn connects_a_repository(person: &Person<'_>, repository: &Repository) {
