@@ -138,7 +138,7 @@ pub const TEXTS: Texts = Texts {
         no_match: "Keine Pipeline passt zu diesem Filter.",
         empty_title: "Noch keine Pipelines",
         empty_lead: "Eine Pipeline ist ein Ordner mit einer main.py. Drei Schritte bis zum ersten Lauf:",
-        empty_step1: "Lege im Pipelines-Repository einen Ordner an, zum Beispiel hello/.",
+        empty_step1: "Lege im Pipelines-Repository oder sonst in PIPELINES_DIR einen Ordner an: zum Beispiel hello/.",
         empty_step2: "Lege eine main.py hinein. requirements.txt und pipeline.json sind freiwillig.",
         empty_step3: "Abgleichen. Die Pipeline erscheint hier, und ihre Umgebung wird vorbereitet.",
         sync: "Abgleichen",

@@ -6,10 +6,10 @@ use super::tables::*;
 /// Users, one's own account, the audit log.
 pub const PEOPLE: People = People {
     users: "Benutzer",
-    users_lead: "Betrachter sehen, Operatoren starten, Administratoren richten ein.",
+    users_lead: "Betrachter sehen, Bediener starten, Administratoren richten ein.",
     new_user: "Benutzer anlegen",
     role: "Rolle",
-    role_hint: "Betrachter sehen, Operatoren starten, Administratoren richten ein.",
+    role_hint: "Betrachter sehen, Bediener starten, Administratoren richten ein.",
     enabled: "Darf sich anmelden",
     last_login: "Letzte Anmeldung",
     never: "nie",

@@ -138,7 +138,7 @@ pub const TEXTS: Texts = Texts {
         no_match: "No pipeline fits this filter.",
         empty_title: "No pipelines yet",
         empty_lead: "A pipeline is a folder with a main.py. Three steps to the first run:",
-        empty_step1: "Create a folder in the pipelines repository, for example hello/.",
+        empty_step1: "Create a folder in the pipelines repository, or else in PIPELINES_DIR: for example hello/.",
         empty_step2: "Put a main.py into it. requirements.txt and pipeline.json are optional.",
         empty_step3: "Sync. The pipeline appears here, and its environment is prepared.",
         sync: "Sync",

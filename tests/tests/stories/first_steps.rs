@@ -33,7 +33,11 @@ async fn the_first_visit_says_what_to_do_and_it_works() {
             let text = browser.find("first-visit").await.text().await.expect("readable");
             for wanted in [
                 reader.says("No pipelines yet", "Noch keine Pipelines"),
-                reader.says("for example hello/", "zum Beispiel hello/"),
+                reader.says("in the pipelines repository", "im Pipelines-Repository"),
+                reader.says(
+                    "in PIPELINES_DIR: for example hello/",
+                    "in PIPELINES_DIR einen Ordner an: zum Beispiel hello/",
+                ),
                 reader.says("Put a main.py into it.", "Lege eine main.py hinein."),
                 reader.says("Sync. The pipeline appears here", "Abgleichen. Die Pipeline erscheint hier"),
             ] {

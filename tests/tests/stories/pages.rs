@@ -149,7 +149,8 @@ async fn statistics_begin_anew_and_the_runs_stay() {
         let run = client.start_with("counts", &StartRun { parameters, ..StartRun::default() }).await;
         client.end_of(&run.id).await;
     }
-    let job = json!({ "pipeline_name": "counts", "trigger_type": "cron", "trigger_value": "30 12 29 2 *" });
+    let job = json!({ "pipeline_name": "counts", "trigger_type": "cron", "trigger_value": "30 12 29 2 *",
+        "time_zone": "America/Argentina/ComodRivadavia" });
     let _ = client.write(Method::POST, routes::JOBS, &job).await.expect(201);
     let _vera = client.new_user("vera", Role::Viewer).await;
     let browser = signed_in(&server, Look { width: 1440, height: 900, language: "en-US" }).await;
@@ -163,6 +164,9 @@ async fn statistics_begin_anew_and_the_runs_stay() {
     let before = figures().await;
     assert_eq!(before[..3], ["66.7 %", "3", "1"], "{before:?}");
     assert!(before[3..].iter().all(|took| took.ends_with('s')), "{before:?}");
+    // Beside them stands a schedule in words, however many it takes.
+    browser.text_when("[data-testid='pipeline-schedules']", "ComodRivadavia").await;
+    assert!(browser.overhang().await <= 0, "the page does not scroll sideways");
 
     // Only its name opens the way, and who thinks better of it has changed nothing.
     for sure in [false, true] {
