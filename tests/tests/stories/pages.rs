@@ -167,6 +167,8 @@ async fn statistics_begin_anew_and_the_runs_stay() {
     // Beside them stands a schedule in words, however many it takes.
     browser.text_when("[data-testid='pipeline-schedules']", "ComodRivadavia").await;
     assert!(browser.overhang().await <= 0, "the page does not scroll sideways");
+    let cut = "const next = document.querySelector(\"[data-testid='pipeline-schedules'] dd\"); return next.scrollWidth - next.clientWidth";
+    assert_eq!(browser.run(cut).await, 0, "the next time is read whole");
 
     // Only its name opens the way, and who thinks better of it has changed nothing.
     for sure in [false, true] {
