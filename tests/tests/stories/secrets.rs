@@ -73,7 +73,8 @@ fn planted() -> Vec<Planted> {
     all.push(Planted { value: lines.join("\r\n"), secret: lines });
     let password = r.word(20);
     all.push(Planted { value: format!("postgres://app:{password}@db.internal:5432/prod"), secret: vec![password] });
-    let password = format!("{}%2F{}%40", r.word(14), r.word(12));
+    // The first half in lower case: it stays as it is where an URL is written so as a whole.
+    let password = format!("{}%2F{}%40", r.word(14).to_lowercase(), r.word(12));
     let decoded = password.replace("%2F", "/").replace("%40", "@");
     let url = format!("https://robot:{password}@git.internal/repo.git?depth=1#main");
     all.push(Planted { value: url, secret: vec![password, decoded] });

@@ -2,7 +2,7 @@
 //!
 //! A script rarely prints a secret as it is: it prints an URL, a header, a traceback with `repr`, a JSON document. Each is a
 //! fixed text once the secret is known, so it can be looked for. What is encrypted, compressed, split by other text or
-//! changed in case is not found; nobody can find that.
+//! changed in case is not found; nobody can find that. But in an URL: those are written in lower case as a whole.
 
 use std::collections::HashSet;
 
@@ -115,6 +115,10 @@ impl Forms {
             self.add(form);
         }
         for form in urls(text) {
+            // Not without an escape: a password in lower case may be an ordinary word.
+            if form != text && form.contains('%') {
+                self.add(form.to_ascii_lowercase());
+            }
             self.add(form);
         }
         for form in html(text) {
@@ -360,6 +364,17 @@ mod tests {
             let found = if form == "7063" { !has(value, form) } else { has(value, form) };
             assert!(found, "{form}");
         }
+    }
+
+    #[test]
+    fn an_url_in_lower_case_is_known() {
+        // quote_plus('…').lower(): the escapes of escapes, and the letters of the value as well.
+        let value = "https://robot:Xw7H%2FyB@git/r";
+        for form in ["https%3A%2F%2Frobot%3AXw7H%252FyB%40git%2Fr", "https%3a%2f%2frobot%3axw7h%252fyb%40git%2fr"] {
+            assert!(has(value, form), "{form}");
+        }
+        assert!(has("Sunday Morning", "Sunday%20Morning") && has("Sunday Morning", "sunday%20morning"));
+        assert!(!has("SundayMorning", "sundaymorning") && !has("Sunday Morning", "sunday morning"));
     }
 
     #[test]
