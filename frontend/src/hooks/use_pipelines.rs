@@ -1,20 +1,19 @@
-//! All pipelines, kept fresh: what was seen last at once, and then, of hundreds, only those again that something happened to.
+//! All pipelines, kept fresh: what was seen last at once, and then, of hundreds, only those again that something happened to, be
+//! it while another page was shown.
 
 use std::rc::Rc;
 
-use fastflow_shared::{LiveEvent, Pipeline};
+use fastflow_shared::Pipeline;
 use wasm_bindgen_futures::spawn_local;
 use yew::prelude::*;
 
 use super::use_live;
 use super::use_load::{Loaded, use_kept};
 use crate::api;
+use crate::providers::live::HubHandle;
 
-/// More changed ones than this are read as one list.
-const FEW: usize = 8;
-
-/// Stands for all of them among the changed ones; no pipeline has this name.
-const ALL: &str = "";
+/// Under which name the list is kept.
+const NAME: &str = "pipelines";
 
 /// Pipelines by name, each to be handed on without a copy.
 pub type Pipelines = Vec<Rc<Pipeline>>;
@@ -24,14 +23,13 @@ fn all() -> api::Ask<Pipelines> {
 }
 
 /// The list with these read again; `None` when that is not enough.
-async fn with_fresh(names: &[String], mut list: Pipelines) -> Option<Pipelines> {
-    if names.len() > FEW || names.iter().any(|name| name == ALL) {
-        return None;
-    }
+async fn with_fresh(names: &[String]) -> Option<Pipelines> {
+    let list = api::kept(NAME)?.downcast::<Pipelines>().ok()?;
+    let mut list = Pipelines::clone(&list);
     for name in names {
-        let fresh = api::pipeline(name.clone()).await.ok()?;
-        let old = list.iter_mut().find(|old| old.name == fresh.name)?;
-        *old = Rc::new(fresh);
+        // An empty one stands for all of them.
+        let old = list.iter().position(|old| old.name == *name)?;
+        list[old] = Rc::new(api::pipeline(name.clone()).await.ok()?);
     }
     Some(list)
 }
@@ -39,58 +37,63 @@ async fn with_fresh(names: &[String], mut list: Pipelines) -> Option<Pipelines> 
 /// All pipelines, live.
 #[hook]
 pub fn use_pipelines() -> Loaded<Pipelines> {
-    let held = use_kept("pipelines", all);
-    let shown = use_mut_ref(|| None);
-    shown.replace(held.load.data().cloned());
-    let changed = use_mut_ref(Vec::new);
-    let busy = use_mut_ref(|| false);
+    let held = use_kept(NAME, all);
+    let hub = use_context::<HubHandle>().unwrap_or_default().0;
+    let (busy, gone) = (use_mut_ref(|| false), use_mut_ref(|| false));
 
-    let (put, failed, names) = (held.put.clone(), held.reload.clone(), changed.clone());
+    let (put, failed, news) = (held.put.clone(), held.reload.clone(), hub.clone());
+    let (reading, left) = (busy.clone(), gone.clone());
     let refresh = use_callback((), move |(), ()| {
-        if names.borrow().is_empty() {
-            // The line of events was cut, and nobody knows what changed.
-            names.borrow_mut().push(ALL.to_owned());
-        }
         // One at a time, so that no older answer comes after a newer one.
-        if busy.replace(true) {
+        if reading.replace(true) {
             return;
         }
-        let (put, failed, names, busy, shown) =
-            (put.clone(), failed.clone(), names.clone(), busy.clone(), shown.clone());
+        let (put, failed, news, reading, left) =
+            (put.clone(), failed.clone(), news.clone(), reading.clone(), left.clone());
         spawn_local(async move {
-            while !names.borrow().is_empty() {
-                let now: Vec<String> = names.take();
-                let list = shown.borrow().as_ref().map(|list: &Rc<Pipelines>| Pipelines::clone(list));
-                let fresh = match with_fresh(&now, list.unwrap_or_default()).await {
+            while !news.stale.borrow().is_empty() {
+                let names = news.stale.take();
+                let fresh = match with_fresh(&names).await {
                     Some(list) => Ok(list),
                     None => all().await,
                 };
+                if *left.borrow() {
+                    return;
+                }
                 match fresh.map(Rc::new) {
                     Ok(list) => {
-                        shown.replace(Some(list.clone()));
+                        api::keep(NAME, list.clone());
                         put.emit(list);
                     }
-                    // Tells what is wrong.
-                    Err(_) => failed.emit(()),
+                    Err(_) => {
+                        news.note(None);
+                        // Tells what is wrong.
+                        failed.emit(());
+                        break;
+                    }
                 }
             }
-            busy.replace(false);
+            reading.replace(false);
         });
     });
-    let (asked, again) = (changed.clone(), refresh.clone());
+    let (news, again) = (hub.clone(), refresh.clone());
     let reload = use_callback((), move |(), ()| {
-        asked.borrow_mut().push(ALL.to_owned());
+        news.note(None);
         again.emit(());
     });
-    let concerns = move |event: &LiveEvent| {
-        let (name, mut changed) = (event.pipeline_name.clone().unwrap_or_default(), changed.borrow_mut());
-        if !changed.contains(&name) {
-            changed.push(name);
+    use_live((), |_| true, refresh.clone());
+    use_effect_with((), move |()| {
+        if hub.unsure.take() || api::kept(NAME).is_none() {
+            hub.note(None);
         }
-        true
-    };
-    use_live((), concerns, refresh);
-    let first = reload.clone();
-    use_effect_with((), move |()| first.emit(()));
+        refresh.emit(());
+        move || {
+            gone.replace(true);
+            // What was on its way comes to nobody.
+            if *busy.borrow() {
+                hub.note(None);
+            }
+        }
+    });
     Loaded { reload, ..held }
 }

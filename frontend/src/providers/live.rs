@@ -13,9 +13,16 @@ use crate::api::{
     stream::{Link, Plan, Stream, payload},
 };
 
+/// More pipelines than these are read as one list.
+const FEW: usize = 8;
+
 /// Tells its subscribers of changes. `None` means: something may have been missed, read everything again.
 #[derive(Default)]
 pub struct Hub {
+    /// Names of the pipelines that something happened to since they were last read; an empty one stands for all of them.
+    pub stale: RefCell<Vec<String>>,
+    /// Whether something may have happened that nobody was told of.
+    pub unsure: Cell<bool>,
     next: Cell<u64>,
     list: RefCell<Vec<(u64, Callback<Option<LiveEvent>>)>>,
 }
@@ -34,8 +41,20 @@ impl Hub {
         self.list.borrow_mut().retain(|(other, _)| *other != id);
     }
 
+    /// Something happened to this pipeline, or to any.
+    pub fn note(&self, pipeline: Option<&String>) {
+        let name = pipeline.cloned().unwrap_or_default();
+        let mut stale = self.stale.borrow_mut();
+        if stale.len() >= FEW {
+            *stale = vec![String::new()];
+        } else if !stale.contains(&name) {
+            stale.push(name);
+        }
+    }
+
     /// Tells everybody.
     pub fn tell(&self, event: Option<&LiveEvent>) {
+        self.note(event.and_then(|event| event.pipeline_name.as_ref()));
         let list = self.list.borrow().clone();
         for (_, callback) in list {
             callback.emit(event.cloned());
@@ -44,7 +63,7 @@ impl Hub {
 }
 
 /// The hub as a context that never changes.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct HubHandle(pub Rc<Hub>);
 
 impl PartialEq for HubHandle {
@@ -79,6 +98,8 @@ pub fn LiveProvider(props: &ProviderProps) -> Html {
                 if link == Link::Reconnecting {
                     spawn_local(async { drop(api::me().await) });
                 }
+                // What happens while there is no line nobody is told.
+                told.unsure.set(true);
                 lost.set(lost.get() || matches!(link, Link::Reconnecting | Link::Paused));
                 setter.set(link);
             }),
