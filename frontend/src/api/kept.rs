@@ -1,5 +1,5 @@
-//! What was read last, for the pages that one comes back to all day: shown at once, while it is read again. Few names, one value
-//! each; forgotten with the session.
+//! What was read last, for the pages that one comes back to all day: shown at once, before anything is read again. Few names, one
+//! value each; forgotten with the session.
 
 use std::any::Any;
 use std::cell::RefCell;

@@ -10,7 +10,7 @@ use wasm_bindgen_futures::spawn_local;
 use yew::Same;
 use yew::prelude::*;
 
-use crate::api::{Ask, Coming, keep, kept};
+use crate::api::{Ask, Coming, kept};
 use crate::logic::fault::Fault;
 use crate::logic::load::Load;
 
@@ -48,7 +48,7 @@ where
     use_typed(held)
 }
 
-/// What was last there under this `name`, on whatever page; `fetch` is asked when somebody calls for it, and not before.
+/// Begins with what is kept under this `name`; `fetch` is asked when somebody calls for it, and not before.
 #[hook]
 pub fn use_kept<T: 'static>(name: &'static str, fetch: fn() -> Ask<T>) -> Loaded<T> {
     let held = use_any(AnyKey(Rc::new(())), Some(name), Box::new(move || fetch().coming()));
@@ -111,8 +111,5 @@ fn use_any(key: AnyKey, name: Option<&'static str>, ask: Box<dyn Fn() -> Coming>
         Load::Ready(data) => (Some(data), None),
         Load::Failed(fault, last) => (last, Some(fault)),
     };
-    if let (Some(name), (Some(data), _)) = (name, &known) {
-        keep(name, data.clone());
-    }
     (known, reload, put)
 }

@@ -27,7 +27,7 @@ async fn with_fresh(names: &[String]) -> Option<Pipelines> {
     let list = api::kept(NAME)?.downcast::<Pipelines>().ok()?;
     let mut list = Pipelines::clone(&list);
     for name in names {
-        // An empty one stands for all of them.
+        // No pipeline has the name that stands for all of them.
         let old = list.iter().position(|old| old.name == *name)?;
         list[old] = Rc::new(api::pipeline(name.clone()).await.ok()?);
     }

@@ -19,7 +19,7 @@ const FEW: usize = 8;
 /// Tells its subscribers of changes. `None` means: something may have been missed, read everything again.
 #[derive(Default)]
 pub struct Hub {
-    /// Names of the pipelines that something happened to since they were last read; an empty one stands for all of them.
+    /// Names of the few pipelines that something happened to since they were last read, or an empty one alone for all of them.
     pub stale: RefCell<Vec<String>>,
     /// Whether something may have happened that nobody was told of.
     pub unsure: Cell<bool>,
@@ -43,12 +43,11 @@ impl Hub {
 
     /// Something happened to this pipeline, or to any.
     pub fn note(&self, pipeline: Option<&String>) {
-        let name = pipeline.cloned().unwrap_or_default();
         let mut stale = self.stale.borrow_mut();
-        if stale.len() >= FEW {
-            *stale = vec![String::new()];
-        } else if !stale.contains(&name) {
-            stale.push(name);
+        match pipeline {
+            Some(name) if stale.contains(name) || stale.first().is_some_and(String::is_empty) => {}
+            Some(name) if stale.len() < FEW => stale.push(name.clone()),
+            _ => *stale = vec![String::new()],
         }
     }
 
